@@ -1,0 +1,319 @@
+// The live region: one file per traced process, mapped shared by the process that records and read
+// by anyone who may open it. This header is the whole contract between the two sides.
+//
+// Role. `interpose/` writes it, `tools/read/` reads it; a snapshot file (core/FORMAT.md) is made
+// from it and does not depend on it. The region is never portable: it belongs to one machine.
+//
+// Invariants
+//  1. Append only. A record, once published, never changes and never moves, except the counters of
+//     cells, the fields of ThreadRecord and those of Header that say so.
+//  2. Publication. Space is reserved first (`Section::used` grows), the record is filled, and the
+//     word that makes it valid is stored last with release order. An all-zero record is a
+//     reservation whose writer has not finished, or was killed: readers skip it. Ids only refer to
+//     records that were published before the referring record.
+//  3. A parent's node id is smaller than its child's, so the tree has no cycle.
+//  4. Single writer. A cell page belongs to one thread slot, and only that thread's hooks write it.
+//     ThreadRecord::seq is odd while the thread is between two stores of one event.
+//  5. Every counter is monotonic but Cell::saved_*, so that reading all frees before all
+//     allocations can never show a negative live figure.
+//  6. A kill between any two stores leaves a readable region: at most the one event under way in
+//     each thread is half counted, and `seq` says so.
+//
+// Threading. Plain stores by the owner, atomics where the comment says "shared". Readers map the
+// file read-only and take nothing for granted: whatever they read may be hostile.
+//
+// When full: a section that cannot grow leaves the event out and adds it to Header::lost.
+
+#ifndef MEMTRACE_CORE_LAYOUT_H_
+#define MEMTRACE_CORE_LAYOUT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace memtrace {
+
+inline constexpr uint64_t kRegionMagic = 0x314e475254454d00;  // "\0METRGN1", little endian
+inline constexpr uint32_t kLayoutVersion = 1;                  // bump on every change of this file
+inline constexpr uint32_t kHeaderBytes = 8192;
+
+// Who asked for the block. One block is counted once, in the outermost domain.
+enum class Domain : uint8_t {
+  kNone = 0,
+  kMalloc = 1,     // libc's family and operator new
+  kPythonMem = 2,  // PyMem_Malloc and friends
+  kPythonObj = 3,  // PyObject_Malloc and friends
+  kMmap = 4,       // anonymous mappings made by the program
+};
+inline constexpr int kDomainCount = 5;
+
+// ---------------------------------------------------------------------------------------------
+// Sections: growing arrays inside the file.
+//
+// Byte x of a section lies in extent k at offset o, where
+//   x <  kFirstExtentBytes:  k = 0,                      o = x
+//   else, b = floor(log2 x): k = b - log2(first) + 1,    o = x - 2^b
+// so extent sizes double (4 KiB, 4 KiB, 8 KiB, 16 KiB, ...) and nothing is ever moved. An extent
+// may be sparse: only the bytes below the section's `used` are backed by memory.
+
+inline constexpr uint32_t kFirstExtentBytes = 4096;
+inline constexpr int kFirstExtentLog2 = 12;
+inline constexpr int kMaxExtents = 24;  // up to 32 GiB in one section
+
+enum SectionId : uint32_t {
+  kStrings,     // StringRecord, 8-aligned; id = byte offset / 8; offset 0 is reserved
+  kCodes,       // CodeRecord
+  kFrames,      // FrameRecord
+  kNodes,       // NodeRecord; node 0 is the root: no frame
+  kSites,       // SiteRecord, reserved in blocks of kSitesPerBlock
+  kThreads,     // ThreadRecord; index = thread slot; slot 0 holds what fork inherited
+  kCellOwners,  // CellOwner, one for each page of kCells
+  kCells,       // pages of kSitesPerBlock cells
+  kModules,     // ModuleRecord; id 0 is reserved
+  kSectionCount,
+};
+
+struct Section {
+  std::atomic<uint64_t> used;                  // shared; records reserved (bytes for kStrings)
+  std::atomic<uint64_t> extents[kMaxExtents];  // shared; file offset of each extent, 0 = none
+};
+
+struct ExtentPosition {
+  int extent;
+  uint64_t offset;
+};
+
+constexpr ExtentPosition LocateByte(uint64_t x) {
+  if (x < kFirstExtentBytes) return {0, x};
+  const int log2 = 63 - __builtin_clzll(x);
+  return {log2 - kFirstExtentLog2 + 1, x - (uint64_t{1} << log2)};
+}
+
+constexpr uint64_t ExtentBytes(int extent) {
+  return extent == 0 ? kFirstExtentBytes : uint64_t{kFirstExtentBytes} << (extent - 1);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Records
+
+struct StringRecord {
+  uint32_t bytes;  // length of the text that follows, no terminator; UTF-8 with surrogates escaped
+  uint32_t hash;
+  // char text[bytes], then padding to 8
+};
+
+// A Python code object, by content: a code object that is made again (exec, reload) gets its id back.
+struct CodeRecord {
+  uint32_t name;        // string: qualified name from 3.11, plain name before
+  uint32_t first_line;  // co_firstlineno
+  uint64_t line_table_hash;
+  uint32_t reserved;
+  uint32_t filename;  // string; stored last, nonzero
+};
+
+enum class FrameKind : uint32_t { kNone = 0, kPython = 1, kNative = 2 };
+
+// What a stack is made of. kPython: owner = code id, line = source line (0: none).
+// kNative: owner = module id (0: not in any module), address = offset from the module's load bias,
+// or the plain address when there is no module.
+struct FrameRecord {
+  uint64_t address;
+  uint32_t line;
+  uint32_t kind_owner;  // FrameKind << 28 | owner; stored last, nonzero
+};
+
+constexpr uint32_t PackKindOwner(FrameKind kind, uint32_t owner) {
+  return static_cast<uint32_t>(kind) << 28 | (owner & 0x0fffffff);
+}
+
+// A stack: this frame called by the parent's. The root is node 0.
+struct NodeRecord {
+  uint32_t parent;
+  uint32_t frame;  // stored last, nonzero
+};
+
+// Where blocks come from. Each site belongs to the thread slot that allocates there.
+struct SiteRecord {
+  uint32_t node;
+  uint32_t caller;  // frame id (kNative) of the immediate caller of malloc; 0 for Python's domains
+  uint32_t reserved;
+  uint16_t thread;
+  uint8_t domain;  // Domain; stored last (with thread and valid), nonzero
+  uint8_t valid;   // 1
+};
+
+inline constexpr uint32_t kSitesPerBlock = 64;
+
+// What one thread did at one site. Live now = Σ over threads of allocs - frees: a block is counted
+// as freed in the cell of the thread that frees it, so a single cell's live figure may be negative.
+//
+// Peak (lazy epochs): `saved` is the cell's live figure before its first event in epoch `epoch`.
+// At the process's peak the cell held: Header::total > Header::peak ? live
+//                                      : epoch == Header::peak_epoch ? saved : live.
+struct alignas(64) Cell {
+  uint64_t alloc_objects;
+  uint64_t alloc_bytes;
+  uint64_t free_objects;
+  uint64_t free_bytes;
+  uint64_t temporary_objects;  // freed before the thread's next allocation
+  uint64_t temporary_bytes;
+  int64_t saved_bytes;
+  int32_t saved_objects;
+  uint32_t epoch;
+};
+
+struct CellOwner {
+  uint32_t thread;      // slot
+  uint32_t site_block;  // first site id / kSitesPerBlock, plus 1; stored last, nonzero
+};
+
+enum class ThreadState : uint32_t { kFree = 0, kLive = 1, kEnded = 2, kInherited = 3 };
+
+// A slot is used by one thread at a time; when a thread has ended the next new one takes its slot
+// over, counters and all, so memory is bounded by the number of threads alive at once.
+struct alignas(64) ThreadRecord {
+  std::atomic<uint64_t> seq;  // odd while an event is being counted
+  int64_t unflushed_bytes;    // not yet part of Header::shared_total
+  uint64_t events;            // alloc and free events counted by this slot
+  uint64_t start_ns;          // CLOCK_BOOTTIME when the present thread was first seen
+  std::atomic<uint32_t> state;  // ThreadState; nonzero publishes the record
+  int32_t tid;
+  uint32_t users;  // how many threads have used this slot
+  char name[20];   // as the kernel knew it at first sight; NUL-terminated
+};
+
+// A shared object or the executable. `generation` grows when an address range is reused.
+struct ModuleRecord {
+  uint64_t start;  // load range
+  uint64_t end;
+  uint64_t bias;  // load bias: runtime address - file address
+  uint32_t generation;
+  uint32_t build_id_bytes;
+  uint8_t build_id[24];
+  uint32_t reserved;
+  uint32_t path;  // string; stored last, nonzero
+};
+
+struct TimelinePoint {
+  uint64_t elapsed_ns;  // since Header::start_boot_ns
+  int64_t live_bytes_min;
+  int64_t live_bytes_max;
+  uint64_t events;
+};
+inline constexpr uint32_t kTimelinePoints = 512;  // when full, neighbours merge and the step doubles
+
+struct Timeline {
+  std::atomic<uint64_t> seq;  // odd while being rewritten
+  uint64_t step_ns;
+  uint32_t count;
+  uint32_t reserved;
+};
+
+// ---------------------------------------------------------------------------------------------
+// Losses: events seen but not counted, by reason. 0 as a rule.
+
+enum class Loss : uint32_t {
+  kRegionFull,     // the region could not grow (tmpfs full, limit reached)
+  kThreadSlots,    // more threads alive at once than slots
+  kReentrant,      // an allocation in a signal handler that interrupted the recorder
+  kLiveTable,      // address outside the live table, or its memory was refused
+  kSiteIds,        // ran out of site ids
+  kForkedChild,    // a forked child that could not get a region of its own
+  kCount,
+};
+inline constexpr uint32_t kLossSlots = 8;
+
+struct LossCounter {
+  std::atomic<uint64_t> events;  // shared
+  std::atomic<uint64_t> bytes;   // shared; allocations only
+};
+
+// Things that make a figure less than exact without losing an event.
+enum RegionFlag : uint32_t {
+  kFlagPythonOff = 1u << 0,        // an interpreter is there, but its frames cannot be read
+  kFlagStacksTruncated = 1u << 1,  // --stack-depth, or deeper than the recorder follows
+  kFlagPrivate = 1u << 2,          // no file could be made: private memory, dies with the process
+  kFlagThreaded = 1u << 3,         // more than one thread recorded: the peak has a bound
+};
+
+enum class ProcessEnd : uint32_t {
+  kRunning = 0,  // or killed: ask the kernel whether the pid still lives
+  kExited = 1,   // the library's destructor ran
+};
+
+// Totals. `owner_total` is written by the first thread alone at each event; every other thread adds
+// its bytes to `shared_total` when they exceed kFlushBytes. total = owner_total + shared_total.
+inline constexpr int64_t kFlushBytes = 32 * 1024;
+
+struct Header {
+  std::atomic<uint64_t> magic;  // stored last: the region is complete
+  uint32_t layout_version;
+  uint32_t header_bytes;
+  int32_t pid;
+  int32_t parent_pid;
+  uint32_t uid;
+  uint32_t exec_index;         // n-th image of this pid: 0, then 1 after an exec, ...
+  uint64_t process_start;      // field 22 of /proc/PID/stat: ticks since boot
+  uint64_t start_realtime_ns;  // when recording began
+  uint64_t start_boot_ns;
+  std::atomic<uint64_t> end_boot_ns;
+  std::atomic<uint32_t> end;    // ProcessEnd
+  std::atomic<uint32_t> flags;  // RegionFlag
+  uint32_t stack_depth;         // 0: whole stacks
+  uint32_t python_version;      // PY_VERSION_HEX, 0: no interpreter
+  uint32_t command;             // string: arguments joined by NUL
+  uint32_t executable;          // string: absolute path
+  uint32_t working_dir;         // string
+  uint32_t python_text;         // string: Py_GetVersion()
+  uint32_t inherited_sites;     // sites with a smaller id were made before fork, by the parent
+  std::atomic<uint32_t> module_generation;
+  uint64_t file_bytes;          // size given to the file so far (shared, grows)
+  std::atomic<uint64_t> next_offset;  // shared: where the next extent goes
+
+  alignas(64) std::atomic<int64_t> owner_total;
+  alignas(64) std::atomic<int64_t> shared_total;
+  std::atomic<int64_t> peak;         // highest total seen, bytes
+  std::atomic<uint32_t> peak_epoch;  // starts at 1
+  uint32_t reserved0;
+  std::atomic<uint64_t> peak_boot_ns;    // when, to the timeline's resolution
+  std::atomic<uint64_t> peak_reset_ns;   // last reset_peak(), 0: never
+
+  alignas(64) LossCounter lost[kLossSlots];
+  alignas(64) Section sections[kSectionCount];
+  alignas(64) Timeline timeline;  // its points follow the header: file offset kHeaderBytes
+};
+
+static_assert(sizeof(CodeRecord) == 24 && offsetof(CodeRecord, filename) == 20);
+static_assert(sizeof(FrameRecord) == 16 && offsetof(FrameRecord, kind_owner) == 12);
+static_assert(sizeof(NodeRecord) == 8);
+static_assert(sizeof(SiteRecord) == 16 && offsetof(SiteRecord, thread) == 12);
+static_assert(sizeof(Cell) == 64 && offsetof(Cell, saved_bytes) == 48);
+static_assert(sizeof(CellOwner) == 8);
+static_assert(sizeof(ThreadRecord) == 64 && offsetof(ThreadRecord, state) == 32);
+static_assert(sizeof(ModuleRecord) == 64 && offsetof(ModuleRecord, path) == 60);
+static_assert(sizeof(TimelinePoint) == 32);
+static_assert(sizeof(Section) == 200);
+static_assert(sizeof(Header) <= kHeaderBytes);
+
+inline constexpr uint32_t kCellPageBytes = kSitesPerBlock * sizeof(Cell);
+static_assert(kCellPageBytes == 4096);
+
+// Bytes of one record of each section (kStrings counts bytes).
+constexpr uint32_t RecordBytes(SectionId id) {
+  constexpr uint32_t kBytes[kSectionCount] = {
+      1,
+      sizeof(CodeRecord),
+      sizeof(FrameRecord),
+      sizeof(NodeRecord),
+      sizeof(SiteRecord),
+      sizeof(ThreadRecord),
+      sizeof(CellOwner),
+      kCellPageBytes,
+      sizeof(ModuleRecord),
+  };
+  return kBytes[id];
+}
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_CORE_LAYOUT_H_
