@@ -1,0 +1,92 @@
+"""memtrace in a program: figures and snapshots of this process's own memory.
+
+The recording is done by ``libmemtrace.so``, which has to be in the process from its start:
+
+    memtrace run python main.py
+    LD_PRELOAD=/path/to/libmemtrace.so python main.py
+
+In such a process:
+
+    import memtrace
+
+    memtrace.snapshot("after_load.mtr")
+    print(memtrace.current(), memtrace.peak())
+
+Everywhere else ``is_tracing()`` is False and the other functions raise ``NotTracingError``, so a
+program may keep its ``import memtrace`` when it is not traced.
+
+Figures are exact numbers of bytes that the program asked for, over all its threads, from Python
+objects as well as from C and C++ libraries; they do not include what allocators keep for
+themselves. Every function may be called from any thread.
+
+Importing this package loads nothing else; the first call loads ``ctypes``, whose memory is then
+part of the figures like that of any other module.
+"""
+
+from ._version import __version__
+
+__all__ = [
+    "NotTracingError",
+    "__version__",
+    "current",
+    "is_tracing",
+    "peak",
+    "reset_peak",
+    "snapshot",
+]
+
+
+class NotTracingError(RuntimeError):
+    """This process is not being traced; the message says how to start it so that it is."""
+
+
+def snapshot(path):
+    """Write a snapshot of this process's memory to the file `path` and return its absolute path.
+
+    The figures are those of the moment of the call; other threads go on meanwhile. An existing
+    file is replaced, and a failure leaves it as it was: the file is written whole or not at all.
+    A relative path starts from the current folder.
+
+    Raises NotTracingError when the process is not traced and OSError when the file cannot be
+    written.
+    """
+    from . import _library
+
+    return _library.snapshot(path)
+
+
+def current():
+    """Bytes in blocks that are live now.
+
+    Raises NotTracingError when the process is not traced.
+    """
+    from . import _library
+
+    return _library.current_bytes()
+
+
+def peak():
+    """The highest value that `current()` has had, in bytes, since the start or `reset_peak()`.
+
+    Raises NotTracingError when the process is not traced.
+    """
+    from . import _library
+
+    return _library.peak_bytes()
+
+
+def reset_peak():
+    """Make the present number of bytes the peak, to measure the peak of what comes next.
+
+    Raises NotTracingError when the process is not traced.
+    """
+    from . import _library
+
+    _library.reset_peak()
+
+
+def is_tracing():
+    """True when this process is being traced. Never raises."""
+    from . import _library
+
+    return _library.is_tracing()
