@@ -1,0 +1,44 @@
+# Building, and Python environments. Sourced after common.sh.
+
+# build_release: configures and builds build/release; the first time takes a few minutes.
+build_release() {
+  say "building $build"
+  logged cmake-configure cmake --preset release || die "cmake could not configure the build"
+  logged cmake-build cmake --build --preset release || die "the build failed"
+}
+
+# real_python COMMAND: the interpreter's own path; a pyenv shim is only a script that looks for it.
+real_python() {
+  "$1" -c 'import os, sys; print(os.path.realpath(sys.executable))' 2>/dev/null
+}
+
+# make_venv FOLDER PYTHON PACKAGE…: an environment with these packages from the Python index. A
+# second call with the same words does nothing.
+make_venv() {
+  local folder=$1 python=$2 wanted
+  shift 2
+  wanted="$python $*"
+  if [ "$(cat "$folder/.packages" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+  say "making a Python environment in $folder: $*"
+  rm -rf "$folder"
+  mkdir -p "$(dirname "$folder")"
+  logged venv "$python" -m venv "$folder" || return 1
+  logged pip "$folder/bin/python" -m pip install -q --disable-pip-version-check "$@" || return 1
+  printf '%s\n' "$wanted" >"$folder/.packages"
+}
+
+# orders_venv: pandas for the orders program, in the demo and in the end-to-end tests.
+orders_venv() {
+  local python
+  python=$(real_python python3) || die "python3 does not run"
+  make_venv build/demo/venv "$python" numpy pandas ||
+    die "could not install numpy and pandas from the Python index; is there a network?"
+}
+
+# orders_data FOLDER PYTHON: order_data.csv, 100,000 orders, always the same ones.
+orders_data() {
+  if [ -s "$1/order_data.csv" ]; then return 0; fi
+  say "writing 100,000 orders to $1/order_data.csv"
+  mkdir -p "$1"
+  (cd "$1" && "$2" "$top/scripts/orders/create_data.py") || die "could not write the orders"
+}
