@@ -107,7 +107,8 @@ struct CodeRecord {
   uint32_t name;        // string: qualified name from 3.11, plain name before
   uint32_t first_line;  // co_firstlineno
   uint64_t line_table_hash;
-  uint32_t reserved;
+  uint64_t reserved0;
+  uint32_t reserved1;
   uint32_t filename;  // string; stored last, nonzero
 };
 
@@ -283,7 +284,7 @@ struct Header {
   alignas(64) Timeline timeline;  // its points follow the header: file offset kHeaderBytes
 };
 
-static_assert(sizeof(CodeRecord) == 24 && offsetof(CodeRecord, filename) == 20);
+static_assert(sizeof(CodeRecord) == 32 && offsetof(CodeRecord, filename) == 28);
 static_assert(sizeof(FrameRecord) == 16 && offsetof(FrameRecord, kind_owner) == 12);
 static_assert(sizeof(NodeRecord) == 8);
 static_assert(sizeof(SiteRecord) == 16 && offsetof(SiteRecord, thread) == 12);
@@ -298,7 +299,8 @@ static_assert(sizeof(Header) <= kHeaderBytes);
 inline constexpr uint32_t kCellPageBytes = kSitesPerBlock * sizeof(Cell);
 static_assert(kCellPageBytes == 4096);
 
-// Bytes of one record of each section (kStrings counts bytes).
+// Bytes of one record of each section (kStrings counts bytes). Each divides kFirstExtentBytes, so that
+// no record lies across two extents, which need not be neighbours in the file.
 constexpr uint32_t RecordBytes(SectionId id) {
   constexpr uint32_t kBytes[kSectionCount] = {
       1,
