@@ -10,13 +10,13 @@ def load_data(file_path):
 
 def process_data(df):
     print("Processing data...")
-    df['DiscountedAmount'] = df['OrderAmount'] * 0.9  # Apply a 10% discount
-    df['OrderYear'] = pd.to_datetime(df['OrderDate']).dt.year  # Extract the order year
+    df["DiscountedAmount"] = df["OrderAmount"] * 0.9  # Apply a 10% discount
+    df["OrderYear"] = pd.to_datetime(df["OrderDate"]).dt.year  # Extract the order year
     return df
 
 
 def main():
-    df = load_data('order_data.csv')
+    df = load_data("order_data.csv")
     memtrace.snapshot("after_load.mtr")
     df = process_data(df)
     memtrace.snapshot("after_process.mtr")

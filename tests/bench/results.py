@@ -1,0 +1,95 @@
+"""From runs to figures: medians, ratios to the bare program, geometric means, Markdown."""
+
+import math
+import re
+import statistics
+
+from tracers import BARE, TRACERS
+from workloads import WORKLOADS
+
+_TITLES = {tracer.name: tracer.title for tracer in (BARE, *TRACERS)}
+
+
+class Results:
+    """All runs of one session. `runs` is a list of measure.Run."""
+
+    def __init__(self, runs):
+        self.runs = runs
+        self.workloads = [w for w in WORKLOADS if any(r.workload == w.name for r in runs)]
+        self.tracers = [t.name for t in TRACERS if any(r.tracer == t.name for r in runs)]
+
+    def median(self, workload, tracer, figure):
+        """Median over the runs of a figure ("wall", "rss", …), None when there are none."""
+        values = [
+            getattr(run, figure)
+            for run in self.runs
+            if run.workload == workload and run.tracer == tracer
+        ]
+        return statistics.median(values) if values else None
+
+    def ratio(self, workload, tracer, figure):
+        """Median under the tool over the median of the program alone."""
+        mine = self.median(workload, tracer, figure)
+        bare = self.median(workload, BARE.name, figure)
+        return mine / bare if mine and bare else None
+
+    def mean(self, tracer, figure):
+        """Geometric mean over the Python programs; None unless all that were run have a figure."""
+        ratios = [self.ratio(w.name, tracer, figure) for w in self.workloads if w.in_mean]
+        if not ratios or None in ratios:
+            return None
+        return math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
+
+    def table(self, figure):
+        """Ratios of one figure, a row per workload."""
+        rows = [["program", "alone", *(_TITLES[name] for name in self.tracers)]]
+        for workload in self.workloads:
+            bare = self.median(workload.name, BARE.name, figure)
+            ratios = [self.ratio(workload.name, name, figure) for name in self.tracers]
+            cells = [_times(ratio) for ratio in ratios]
+            if workload.name == "empty" and figure == "wall":
+                cells = [self._added(workload.name, name) for name in self.tracers]
+            rows.append([f"{workload.name} ({workload.what})", _amount(bare, figure), *cells])
+        averaged = [w for w in self.workloads if w.in_mean]
+        if len(averaged) > 1:
+            means = [self.mean(name, figure) for name in self.tracers]
+            title = f"**geometric mean of {len(averaged)}**"
+            rows.append([title, "", *(f"**{_times(m)}**" if m else "–" for m in means)])
+        return markdown_table(rows)
+
+    def _added(self, workload, tracer):
+        """The start of an empty program is short: milliseconds say more than a ratio."""
+        mine = self.median(workload, tracer, "wall")
+        bare = self.median(workload, BARE.name, "wall")
+        return f"{(mine - bare) * 1e3:+.0f} ms" if mine and bare else "–"
+
+    def pairs_table(self):
+        """What micro.c prints: nanoseconds per malloc and free; "" when it was not run."""
+        rows = [["one malloc and free", "tight", "100,000 live blocks"]]
+        for name in (BARE.name, *self.tracers):
+            outputs = [r.output for r in self.runs if r.workload == "micro" and r.tracer == name]
+            figures = [[float(x) for x in re.findall(r"([\d.]+) ns/pair", o)] for o in outputs]
+            figures = [pair for pair in figures if len(pair) == 2]
+            if figures:
+                medians = (statistics.median(column) for column in zip(*figures))
+                rows.append([_TITLES[name], *(f"{value:.1f} ns" for value in medians)])
+        return markdown_table(rows) if len(rows) > 1 else ""
+
+
+def _times(ratio):
+    if ratio is None:
+        return "–"
+    return f"{ratio:.2f}×" if ratio < 10 else f"{ratio:.1f}×"
+
+
+def _amount(value, figure):
+    if value is None:
+        return "–"
+    return f"{value:.2f} s" if figure == "wall" else f"{value / 1024:.0f} MiB"
+
+
+def markdown_table(rows):
+    """Rows of cells, the first one the heading; all columns but the first to the right."""
+    lines = ["| " + " | ".join(rows[0]) + " |", "|---" + "|---:" * (len(rows[0]) - 1) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows[1:]]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Nothing at all: what a tool adds to the start."""
