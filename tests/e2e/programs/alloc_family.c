@@ -25,7 +25,7 @@ static void* my_posix_memalign(size_t alignment, size_t n);
 DEFINE_SITE(site_freed_at_once, (size_t n), n, malloc(n))
 DEFINE_SITE(site_peak_only, (size_t n), n, malloc(n))
 
-static struct known_site site_posix_memalign_known = {"site_posix_memalign", 0, 0, 0, 0, 0, 0, 0, 0};
+KNOWN_SITE(site_posix_memalign);
 NOINLINE int site_posix_memalign(void** out, size_t alignment, size_t n) {
   site_posix_memalign_known.line = __LINE__ + 1;
   int status = posix_memalign(out, alignment, n);

@@ -137,12 +137,13 @@ static inline void* known_moved(struct known_site* site, struct known_block free
 }
 
 #define NOINLINE __attribute__((noinline))
+#define KNOWN_SITE(name) static struct known_site name##_known = {#name, __LINE__, 0, 0, 0, 0, 0, 0, 0}
 
 /* The line of a site is that of DEFINE_SITE: keep each on one line. */
-#define DEFINE_SITE(name, parameters, requested, call) static struct known_site name##_known = {#name, __LINE__, 0, 0, 0, 0, 0, 0, 0}; NOINLINE void* name parameters { void* known_p = call; return known_allocated(&name##_known, known_p, requested); }
-#define DEFINE_REALLOC_SITE(name, parameters, old, requested, call) static struct known_site name##_known = {#name, __LINE__, 0, 0, 0, 0, 0, 0, 0}; NOINLINE void* name parameters { struct known_block known_old = known_freed(old); void* known_p = call; return known_moved(&name##_known, known_old, known_p, requested); }
+#define DEFINE_SITE(name, parameters, requested, call) KNOWN_SITE(name); NOINLINE void* name parameters { void* known_p = call; return known_allocated(&name##_known, known_p, requested); }
+#define DEFINE_REALLOC_SITE(name, parameters, old, requested, call) KNOWN_SITE(name); NOINLINE void* name parameters { struct known_block known_old = known_freed(old); void* known_p = call; return known_moved(&name##_known, known_old, known_p, requested); }
 
-static inline NOINLINE void known_free(void* address) {
+__attribute__((unused)) static NOINLINE void known_free(void* address) {
   known_freed(address);
   free(address);
 }

@@ -9,7 +9,7 @@ constexpr std::align_val_t kAlign{128};
 
 // `call` reaches the allocator through libstdc++'s operator, or straight through ours: the site is
 // the function that says `new` either way.
-#define NEW_SITE(name, call) static known_site name##_known = {#name, __LINE__, 0, 0, 0, 0, 0, 0, 0}; extern "C" NOINLINE void* name(size_t n) { void* p = call; return known_allocated(&name##_known, p, n); }
+#define NEW_SITE(name, call) KNOWN_SITE(name); extern "C" NOINLINE void* name(size_t n) { void* p = call; return known_allocated(&name##_known, p, n); }
 
 NEW_SITE(site_new, ::operator new(n))
 NEW_SITE(site_new_array, ::operator new[](n))
