@@ -1,8 +1,9 @@
 // The profile model: what every report, comparison and file is made of.
 //
-// A Profile is a set of samples. A sample is (stack, domain, thread, process) with eight figures; it
-// owns nothing else. Stacks are nodes of one tree, so common outer frames are stored once. Strings,
-// functions, frames and nodes are interned: two equal ones have the same id, and id 0 is "none".
+// A Profile is a set of samples. A sample is (stack, domain, thread, process) with eight figures;
+// it owns nothing else. Stacks are nodes of one tree, so common outer frames are stored once.
+// Strings, functions, frames and nodes are interned: two equal ones have the same id, and id 0 is
+// "none".
 //
 // Invariants
 //  1. nodes[i].parent < i; node 0 is the empty stack.
@@ -71,23 +72,23 @@ struct Node {
 };
 
 struct Sample {
-  NodeId node = 0;    // innermost frame of the Python (or mixed) stack; 0: none
-  FrameId caller = 0; // immediate native caller of malloc, when known
+  NodeId node = 0;     // innermost frame of the Python (or mixed) stack; 0: none
+  FrameId caller = 0;  // immediate native caller of malloc, when known
   Domain domain = Domain::kNone;
-  uint16_t thread = 0;    // index in Process::threads
-  uint32_t process = 0;   // index in Profile::processes
+  uint16_t thread = 0;   // index in Process::threads
+  uint32_t process = 0;  // index in Profile::processes
   Values values;
 };
 
 struct Thread {
   int32_t tid = 0;
   std::string name;
-  uint32_t users = 1;     // threads that used this slot one after the other
+  uint32_t users = 1;  // threads that used this slot one after the other
   bool ended = false;
 };
 
 struct LossCount {
-  std::string reason;     // stable identifier, e.g. "region_full"
+  std::string reason;  // stable identifier, e.g. "region_full"
   uint64_t events = 0;
   uint64_t bytes = 0;
 };
@@ -101,8 +102,8 @@ struct TimelineBucket {
 
 struct Module {
   std::string path;
-  std::string build_id;   // lower-case hex
-  uint64_t start = 0;     // load range in that process
+  std::string build_id;  // lower-case hex
+  uint64_t start = 0;    // load range in that process
   uint64_t end = 0;
   uint64_t bias = 0;
   uint32_t generation = 0;
@@ -116,20 +117,20 @@ struct Process {
   std::vector<std::string> command;  // argv
   std::string executable;
   std::string working_dir;
-  std::string python;                // "3.12.1", empty: no interpreter
-  std::string python_text;           // Py_GetVersion()
+  std::string python;       // "3.12.1", empty: no interpreter
+  std::string python_text;  // Py_GetVersion()
   int64_t start_realtime_ns = 0;
-  int64_t duration_ns = 0;           // until the end, or until the snapshot
+  int64_t duration_ns = 0;  // until the end, or until the snapshot
   EndKind end = EndKind::kUnknown;
-  int end_status = 0;                // exit status, or signal number
-  int64_t peak_bytes = 0;            // as measured; equals the sum of peak_bytes within peak_bound
-  int64_t peak_bound = 0;            // 0: exact
-  int64_t peak_elapsed_ns = -1;      // when, -1: unknown
-  uint32_t stack_depth = 0;          // 0: whole stacks
-  uint32_t flags = 0;                // RegionFlag
-  int64_t inherited_bytes = 0;       // live at fork, still live, owned by the parent; not in samples
+  int end_status = 0;            // exit status, or signal number
+  int64_t peak_bytes = 0;        // as measured; equals the sum of peak_bytes within peak_bound
+  int64_t peak_bound = 0;        // 0: exact
+  int64_t peak_elapsed_ns = -1;  // when, -1: unknown
+  uint32_t stack_depth = 0;      // 0: whole stacks
+  uint32_t flags = 0;            // RegionFlag
+  int64_t inherited_bytes = 0;   // live at fork, still live, owned by the parent; not in samples
   std::vector<Thread> threads;
-  std::vector<LossCount> losses;     // nonzero ones only
+  std::vector<LossCount> losses;  // nonzero ones only
   std::vector<TimelineBucket> timeline;
   std::vector<Module> modules;
 };
@@ -203,7 +204,8 @@ class Profile {
   std::vector<Sample> samples_;
   absl::flat_hash_map<std::string, StringId> string_ids_;
   absl::flat_hash_map<std::tuple<StringId, StringId, int64_t>, FunctionId> function_ids_;
-  absl::flat_hash_map<std::tuple<uint32_t, FunctionId, int64_t, StringId, uint64_t>, FrameId> frame_ids_;
+  absl::flat_hash_map<std::tuple<uint32_t, FunctionId, int64_t, StringId, uint64_t>, FrameId>
+      frame_ids_;
   absl::flat_hash_map<uint64_t, NodeId> node_ids_;
   absl::flat_hash_map<SampleKey, uint32_t> sample_ids_;
 };

@@ -1,0 +1,150 @@
+#include "tools/model/profile.h"
+
+#include <array>
+#include <utility>
+
+namespace memtrace {
+namespace {
+
+constexpr std::array<absl::string_view, kDomainCount> kDomainNames = {"", "malloc", "python.mem",
+                                                                      "python.obj", "mmap"};
+
+}  // namespace
+
+Values& Values::operator+=(const Values& o) {
+  alloc_objects += o.alloc_objects;
+  alloc_bytes += o.alloc_bytes;
+  inuse_objects += o.inuse_objects;
+  inuse_bytes += o.inuse_bytes;
+  peak_objects += o.peak_objects;
+  peak_bytes += o.peak_bytes;
+  temporary_objects += o.temporary_objects;
+  temporary_bytes += o.temporary_bytes;
+  return *this;
+}
+
+Values& Values::operator-=(const Values& o) {
+  alloc_objects -= o.alloc_objects;
+  alloc_bytes -= o.alloc_bytes;
+  inuse_objects -= o.inuse_objects;
+  inuse_bytes -= o.inuse_bytes;
+  peak_objects -= o.peak_objects;
+  peak_bytes -= o.peak_bytes;
+  temporary_objects -= o.temporary_objects;
+  temporary_bytes -= o.temporary_bytes;
+  return *this;
+}
+
+bool Values::operator==(const Values& o) const {
+  return alloc_objects == o.alloc_objects && alloc_bytes == o.alloc_bytes &&
+         inuse_objects == o.inuse_objects && inuse_bytes == o.inuse_bytes &&
+         peak_objects == o.peak_objects && peak_bytes == o.peak_bytes &&
+         temporary_objects == o.temporary_objects && temporary_bytes == o.temporary_bytes;
+}
+
+Profile::Profile() {
+  // Id 0 is "none" everywhere; interning an empty one gives it back.
+  InternString("");
+  InternFunction({});
+  InternFrame({});
+  nodes_.push_back({});
+}
+
+StringId Profile::InternString(absl::string_view text) {
+  auto [it, fresh] = string_ids_.try_emplace(text, static_cast<StringId>(strings_.size()));
+  if (fresh) strings_.emplace_back(text);
+  return it->second;
+}
+
+FunctionId Profile::InternFunction(const Function& function) {
+  const auto key = std::make_tuple(function.name, function.filename, function.start_line);
+  auto [it, fresh] = function_ids_.try_emplace(key, static_cast<FunctionId>(functions_.size()));
+  if (fresh) functions_.push_back(function);
+  return it->second;
+}
+
+FrameId Profile::InternFrame(const Frame& frame) {
+  const auto key = std::make_tuple(static_cast<uint32_t>(frame.kind), frame.function, frame.line,
+                                   frame.module, frame.address);
+  auto [it, fresh] = frame_ids_.try_emplace(key, static_cast<FrameId>(frames_.size()));
+  if (fresh) frames_.push_back(frame);
+  return it->second;
+}
+
+NodeId Profile::InternNode(NodeId parent, FrameId frame) {
+  const uint64_t key = uint64_t{parent} << 32 | frame;
+  auto [it, fresh] = node_ids_.try_emplace(key, static_cast<NodeId>(nodes_.size()));
+  if (fresh) nodes_.push_back({parent, frame});
+  return it->second;
+}
+
+void Profile::AddSample(const Sample& sample) {
+  const SampleKey key{sample.node, sample.caller, sample.process, sample.thread,
+                      static_cast<uint8_t>(sample.domain)};
+  auto [it, fresh] = sample_ids_.try_emplace(key, static_cast<uint32_t>(samples_.size()));
+  if (fresh) {
+    samples_.push_back(sample);
+  } else {
+    samples_[it->second].values += sample.values;
+  }
+}
+
+uint32_t Profile::Merge(const Profile& other) {
+  const uint32_t first_process = static_cast<uint32_t>(processes.size());
+  processes.insert(processes.end(), other.processes.begin(), other.processes.end());
+
+  std::vector<StringId> strings(other.strings_.size());
+  for (size_t i = 0; i < strings.size(); ++i) strings[i] = InternString(other.strings_[i]);
+  std::vector<FunctionId> functions(other.functions_.size());
+  for (size_t i = 0; i < functions.size(); ++i) {
+    const Function& f = other.functions_[i];
+    functions[i] = InternFunction({strings[f.name], strings[f.filename], f.start_line});
+  }
+  std::vector<FrameId> frames(other.frames_.size());
+  for (size_t i = 0; i < frames.size(); ++i) {
+    const Frame& f = other.frames_[i];
+    frames[i] = InternFrame({f.kind, functions[f.function], f.line, strings[f.module], f.address});
+  }
+  std::vector<NodeId> nodes(other.nodes_.size());
+  for (size_t i = 1; i < nodes.size(); ++i) {
+    nodes[i] = InternNode(nodes[other.nodes_[i].parent], frames[other.nodes_[i].frame]);
+  }
+  for (Sample sample : other.samples_) {
+    sample.node = nodes[sample.node];
+    sample.caller = frames[sample.caller];
+    sample.process += first_process;
+    AddSample(sample);
+  }
+  for (const SourceLine& line : other.source_lines) {
+    source_lines.push_back({strings[line.filename], line.line, line.text});
+  }
+  if (other.taken_realtime_ns > taken_realtime_ns) taken_realtime_ns = other.taken_realtime_ns;
+  if (tool_version.empty()) tool_version = other.tool_version;
+  return first_process;
+}
+
+std::vector<FrameId> Profile::Stack(NodeId node) const {
+  std::vector<FrameId> stack;
+  for (; node != 0; node = nodes_[node].parent) stack.push_back(nodes_[node].frame);
+  return stack;
+}
+
+Values Profile::Totals() const {
+  Values totals;
+  for (const Sample& sample : samples_) totals += sample.values;
+  return totals;
+}
+
+absl::string_view DomainName(Domain domain) {
+  const size_t index = static_cast<size_t>(domain);
+  return index < kDomainNames.size() ? kDomainNames[index] : absl::string_view();
+}
+
+Domain DomainFromName(absl::string_view name) {
+  for (size_t i = 1; i < kDomainNames.size(); ++i) {
+    if (kDomainNames[i] == name) return static_cast<Domain>(i);
+  }
+  return Domain::kNone;
+}
+
+}  // namespace memtrace

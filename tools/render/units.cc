@@ -1,0 +1,63 @@
+#include "tools/render/units.h"
+
+#include <array>
+#include <cmath>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace memtrace {
+namespace {
+
+std::string SizeText(int64_t bytes, bool sign) {
+  constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double size = static_cast<double>(bytes);
+  for (size_t i = 0;; ++i) {
+    if (std::fabs(size) < 100 && i > 0) {
+      return sign ? absl::StrFormat("%+.1f %s", size, kUnits[i])
+                  : absl::StrFormat("%.1f %s", size, kUnits[i]);
+    }
+    if (std::fabs(size) < 10 * 1024 || i + 1 == kUnits.size()) {
+      return sign ? absl::StrFormat("%+.0f %s", size, kUnits[i])
+                  : absl::StrFormat("%.0f %s", size, kUnits[i]);
+    }
+    size /= 1024;
+  }
+}
+
+}  // namespace
+
+std::string FormatSize(int64_t bytes) { return SizeText(bytes, false); }
+
+std::string FormatSignedSize(int64_t bytes) { return SizeText(bytes, true); }
+
+std::string FormatCount(int64_t count) {
+  std::string digits = absl::StrCat(count);
+  const size_t first = digits[0] == '-' ? 1 : 0;
+  for (size_t i = digits.size(); i > first + 3;) {
+    i -= 3;
+    digits.insert(i, ",");
+  }
+  return digits;
+}
+
+std::string FormatSignedCount(int64_t count) {
+  return absl::StrCat(count >= 0 ? "+" : "", FormatCount(count));
+}
+
+std::string FormatShare(int64_t part, int64_t whole) {
+  if (whole <= 0) return "";
+  return absl::StrFormat("%.1f %%", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+std::string FormatDuration(int64_t nanoseconds) {
+  const double seconds = static_cast<double>(nanoseconds) / 1e9;
+  if (seconds < 1) return absl::StrFormat("%.0f ms", seconds * 1e3);
+  if (seconds < 60) return absl::StrFormat("%.1f s", seconds);
+  const int64_t whole = nanoseconds / 1000000000;
+  if (whole < 3600) return absl::StrFormat("%d min %d s", whole / 60, whole % 60);
+  return absl::StrFormat("%d h %d min", whole / 3600, whole / 60 % 60);
+}
+
+}  // namespace memtrace

@@ -1,0 +1,25 @@
+// Figures in words: sizes, counts, shares, times. One formatter for all that a person reads.
+
+#ifndef MEMTRACE_TOOLS_RENDER_UNITS_H_
+#define MEMTRACE_TOOLS_RENDER_UNITS_H_
+
+#include <cstdint>
+#include <string>
+
+namespace memtrace {
+
+// tracemalloc's rule: "10239 B", "10.0 KiB", "781 KiB", "66.8 MiB".
+std::string FormatSize(int64_t bytes);
+std::string FormatSignedSize(int64_t bytes);  // "+1172 KiB", "-3 B", "+0 B"
+
+std::string FormatCount(int64_t count);        // "755,181"
+std::string FormatSignedCount(int64_t count);  // "+4", "-1,000", "+0"
+
+// "18.6 %"; "" when the whole is not positive.
+std::string FormatShare(int64_t part, int64_t whole);
+
+std::string FormatDuration(int64_t nanoseconds);  // "1.8 s", "2 min 3 s", "412 ms"
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_TOOLS_RENDER_UNITS_H_
