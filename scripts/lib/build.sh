@@ -35,7 +35,8 @@ orders_venv() {
     die "could not install numpy and pandas from the Python index; is there a network?"
 }
 
-# orders_data FOLDER PYTHON: order_data.csv, 100,000 orders, always the same ones.
+# orders_data FOLDER PYTHON: order_data.csv, 100,000 orders, always the same ones. PYTHON is an
+# absolute path.
 orders_data() {
   if [ -s "$1/order_data.csv" ]; then return 0; fi
   say "writing 100,000 orders to $1/order_data.csv"
