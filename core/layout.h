@@ -34,7 +34,7 @@
 namespace memtrace {
 
 inline constexpr uint64_t kRegionMagic = 0x314e475254454d00;  // "\0METRGN1", little endian
-inline constexpr uint32_t kLayoutVersion = 1;                  // bump on every change of this file
+inline constexpr uint32_t kLayoutVersion = 1;                 // bump on every change of this file
 inline constexpr uint32_t kHeaderBytes = 8192;
 
 // Who asked for the block. One block is counted once, in the outermost domain.
@@ -102,7 +102,8 @@ struct StringRecord {
   // char text[bytes], then padding to 8
 };
 
-// A Python code object, by content: a code object that is made again (exec, reload) gets its id back.
+// A Python code object, by content: a code object that is made again (exec, reload) gets its id
+// back.
 struct CodeRecord {
   uint32_t name;        // string: qualified name from 3.11, plain name before
   uint32_t first_line;  // co_firstlineno
@@ -173,10 +174,10 @@ enum class ThreadState : uint32_t { kFree = 0, kLive = 1, kEnded = 2, kInherited
 // A slot is used by one thread at a time; when a thread has ended the next new one takes its slot
 // over, counters and all, so memory is bounded by the number of threads alive at once.
 struct alignas(64) ThreadRecord {
-  std::atomic<uint64_t> seq;  // odd while an event is being counted
-  int64_t unflushed_bytes;    // not yet part of Header::shared_total
-  uint64_t events;            // alloc and free events counted by this slot
-  uint64_t start_ns;          // CLOCK_BOOTTIME when the present thread was first seen
+  std::atomic<uint64_t> seq;    // odd while an event is being counted
+  int64_t unflushed_bytes;      // not yet part of Header::shared_total
+  uint64_t events;              // alloc and free events counted by this slot
+  uint64_t start_ns;            // CLOCK_BOOTTIME when the present thread was first seen
   std::atomic<uint32_t> state;  // ThreadState; nonzero publishes the record
   int32_t tid;
   uint32_t users;  // how many threads have used this slot
@@ -201,7 +202,8 @@ struct TimelinePoint {
   int64_t live_bytes_max;
   uint64_t events;
 };
-inline constexpr uint32_t kTimelinePoints = 512;  // when full, neighbours merge and the step doubles
+inline constexpr uint32_t kTimelinePoints =
+    512;  // when full, neighbours merge and the step doubles
 
 struct Timeline {
   std::atomic<uint64_t> seq;  // odd while being rewritten
@@ -214,12 +216,12 @@ struct Timeline {
 // Losses: events seen but not counted, by reason. 0 as a rule.
 
 enum class Loss : uint32_t {
-  kRegionFull,     // the region could not grow (tmpfs full, limit reached)
-  kThreadSlots,    // more threads alive at once than slots
-  kReentrant,      // an allocation in a signal handler that interrupted the recorder
-  kLiveTable,      // address outside the live table, or its memory was refused
-  kSiteIds,        // ran out of site ids
-  kForkedChild,    // a forked child that could not get a region of its own
+  kRegionFull,   // the region could not grow (tmpfs full, limit reached)
+  kThreadSlots,  // more threads alive at once than slots
+  kReentrant,    // an allocation in a signal handler that interrupted the recorder
+  kLiveTable,    // address outside the live table, or its memory was refused
+  kSiteIds,      // ran out of site ids
+  kForkedChild,  // a forked child that could not get a region of its own
   kCount,
 };
 inline constexpr uint32_t kLossSlots = 8;
@@ -268,7 +270,7 @@ struct Header {
   uint32_t python_text;         // string: Py_GetVersion()
   uint32_t inherited_sites;     // sites with a smaller id were made before fork, by the parent
   std::atomic<uint32_t> module_generation;
-  uint64_t file_bytes;          // size given to the file so far (shared, grows)
+  uint64_t file_bytes;                // size given to the file so far (shared, grows)
   std::atomic<uint64_t> next_offset;  // shared: where the next extent goes
 
   alignas(64) std::atomic<int64_t> owner_total;
@@ -276,8 +278,8 @@ struct Header {
   std::atomic<int64_t> peak;         // highest total seen, bytes
   std::atomic<uint32_t> peak_epoch;  // starts at 1
   uint32_t reserved0;
-  std::atomic<uint64_t> peak_boot_ns;    // when, to the timeline's resolution
-  std::atomic<uint64_t> peak_reset_ns;   // last reset_peak(), 0: never
+  std::atomic<uint64_t> peak_boot_ns;   // when, to the timeline's resolution
+  std::atomic<uint64_t> peak_reset_ns;  // last reset_peak(), 0: never
 
   alignas(64) LossCounter lost[kLossSlots];
   alignas(64) Section sections[kSectionCount];
@@ -299,8 +301,8 @@ static_assert(sizeof(Header) <= kHeaderBytes);
 inline constexpr uint32_t kCellPageBytes = kSitesPerBlock * sizeof(Cell);
 static_assert(kCellPageBytes == 4096);
 
-// Bytes of one record of each section (kStrings counts bytes). Each divides kFirstExtentBytes, so that
-// no record lies across two extents, which need not be neighbours in the file.
+// Bytes of one record of each section (kStrings counts bytes). Each divides kFirstExtentBytes, so
+// that no record lies across two extents, which need not be neighbours in the file.
 constexpr uint32_t RecordBytes(SectionId id) {
   constexpr uint32_t kBytes[kSectionCount] = {
       1,

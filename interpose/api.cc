@@ -1,0 +1,174 @@
+// The C interface (memtrace.h) over the running recorder.
+
+#define MEMTRACE_BUILDING_LIBRARY
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "interpose/lifecycle.h"
+#include "interpose/memtrace.h"
+#include "interpose/os/os.h"
+#include "interpose/recorder.h"
+
+extern char** environ;
+
+namespace memtrace {
+namespace {
+
+thread_local constinit char t_error[512] __attribute__((tls_model("initial-exec"))) = {};
+
+int Fail(int error, const char* format, const char* what) {
+  snprintf(t_error, sizeof t_error, format, what);  // a long path may be cut short
+  return error;
+}
+
+int NotTracing() {
+  return Fail(ENOTSUP, "%s",
+              "this process is not traced: start it with `memtrace run PROGRAM` or "
+              "LD_PRELOAD=libmemtrace.so");
+}
+
+// Sums f(cell) over all cells. Other threads may go on meanwhile.
+template <class F>
+int64_t SumCells(F&& f) {
+  int64_t sum = 0;
+  const uint64_t pages = g_region.header()->sections[kCells].used.load(std::memory_order_acquire);
+  for (uint64_t i = 0; i < pages; i++) {
+    const Cell* cells = g_region.At<Cell>(kCells, i);
+    for (uint32_t j = 0; j < kSitesPerBlock; j++) sum += f(cells[j]);
+  }
+  return sum;
+}
+
+int64_t LiveBytes(const Cell& c) { return static_cast<int64_t>(c.alloc_bytes - c.free_bytes); }
+
+// -------------------------------------------------------------------------------------------------
+// The tool beside the library
+
+bool FindTool(char* out, size_t bytes) {
+  const char* set = os::Environment("MEMTRACE_TOOL");
+  if (set != nullptr && *set != 0) {
+    snprintf(out, bytes, "%s", set);
+    return access(out, X_OK) == 0;
+  }
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&FindTool), &info) == 0) return false;
+  char folder[PATH_MAX];
+  snprintf(folder, sizeof folder, "%s", info.dli_fname);
+  char* slash = strrchr(folder, '/');
+  if (slash == nullptr) return false;
+  *slash = 0;
+  // Build tree; then install trees: lib/memtrace, lib/<system>/memtrace.
+  for (const char* place :
+       {"memtrace", "../../bin/memtrace", "../../../bin/memtrace", "../bin/memtrace"}) {
+    snprintf(out, bytes, "%s/%s", folder, place);
+    if (access(out, X_OK) == 0) return true;
+  }
+  return false;
+}
+
+bool IsOurs(const char* variable) {
+  return strncmp(variable, "LD_PRELOAD=", 11) == 0 ||
+         strncmp(variable, "MEMTRACE_DISABLE=", 17) == 0;
+}
+
+// The environment without the preload: the tool must not trace itself. To be released.
+char** ToolEnvironment(size_t* bytes) {
+  size_t n = 0;
+  while (environ[n] != nullptr) n++;
+  *bytes = (n + 1) * sizeof(char*);
+  auto** copy = static_cast<char**>(os::Reserve(*bytes));
+  if (copy == nullptr) return nullptr;
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (!IsOurs(environ[i])) copy[kept++] = environ[i];
+  }
+  return copy;
+}
+
+int WaitFor(pid_t pid, const char* tool) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0) {
+    if (errno == ECHILD) return 0;  // the program reaps its children itself
+    if (errno != EINTR) return Fail(errno, "waiting for %s failed", tool);
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
+  return Fail(EIO, "%s could not write the snapshot; its message is on standard error", tool);
+}
+
+int RunTool(const char* tool, const char* path) {
+  char pid[16];
+  snprintf(pid, sizeof pid, "%d", os::ProcessId());
+  const char* arguments[] = {tool,      "snapshot", g_region.path()[0] != 0 ? g_region.path() : pid,
+                             "-o",      path,       "-f",
+                             "--quiet", nullptr};
+  size_t bytes = 0;
+  char** environment = ToolEnvironment(&bytes);
+  if (environment == nullptr) return Fail(ENOMEM, "%s: no memory to start it", tool);
+  pid_t child = 0;
+  const int error =
+      posix_spawn(&child, tool, nullptr, nullptr, const_cast<char**>(arguments), environment);
+  os::Release(environment, bytes);
+  if (error != 0) return Fail(error, "%s could not be started", tool);
+  return WaitFor(child, tool);
+}
+
+}  // namespace
+}  // namespace memtrace
+
+using namespace memtrace;
+
+int memtrace_is_tracing(void) { return IsRecording() ? 1 : 0; }
+
+int64_t memtrace_current_bytes(void) { return IsRecording() ? SumCells(LiveBytes) : -1; }
+
+int64_t memtrace_current_blocks(void) {
+  if (!IsRecording()) return -1;
+  return SumCells(
+      [](const Cell& c) { return static_cast<int64_t>(c.alloc_objects - c.free_objects); });
+}
+
+int64_t memtrace_peak_bytes(void) {
+  if (!IsRecording()) return -1;
+  const Header* h = g_region.header();
+  if (TotalNow() > h->peak.load(std::memory_order_relaxed)) return SumCells(LiveBytes);
+  const uint32_t epoch = h->peak_epoch.load(std::memory_order_relaxed);
+  return SumCells(
+      [epoch](const Cell& c) { return c.epoch == epoch ? c.saved_bytes : LiveBytes(c); });
+}
+
+int memtrace_reset_peak(void) {
+  t_error[0] = 0;
+  if (!IsRecording()) return NotTracing();
+  Header* h = g_region.header();
+  const uint64_t now = os::BootNanos();
+  h->peak.store(TotalNow(), std::memory_order_relaxed);
+  h->peak_epoch.fetch_add(1, std::memory_order_relaxed);
+  h->peak_boot_ns.store(now, std::memory_order_relaxed);
+  h->peak_reset_ns.store(now, std::memory_order_relaxed);
+  return 0;
+}
+
+int memtrace_snapshot(const char* path) {
+  t_error[0] = 0;
+  if (!IsRecording()) return NotTracing();
+  if (path == nullptr || *path == 0) return Fail(EINVAL, "%s", "no file name given");
+  char tool[PATH_MAX];
+  if (!FindTool(tool, sizeof tool)) {
+    return Fail(ENOENT, "%s",
+                "the memtrace tool is not beside the library: set MEMTRACE_TOOL to its path");
+  }
+  return RunTool(tool, path);
+}
+
+const char* memtrace_last_error(void) { return t_error; }
+
+const char* memtrace_region_path(void) { return IsRecording() ? g_region.path() : ""; }
+
+const char* memtrace_version(void) { return MEMTRACE_VERSION; }

@@ -1,0 +1,75 @@
+// The frame that every hook puts around the real call. See recorder.h for the order of things.
+
+#ifndef MEMTRACE_INTERPOSE_HOOKS_H_
+#define MEMTRACE_INTERPOSE_HOOKS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "interpose/recorder.h"
+#include "interpose/stack.h"
+
+namespace memtrace {
+
+#define MEMTRACE_EXPORT extern "C" __attribute__((visibility("default")))
+
+// call() allocates and returns the block.
+template <class Call>
+inline void* RecordedAlloc(size_t bytes, Domain domain, uintptr_t caller, Call&& call) {
+  Thread* t = Enter();
+  if (t == nullptr) return call();
+  const uint32_t site = SiteHere(t, domain, caller);
+  t->busy = Busy::kAllocating;
+  void* p = call();
+  t->busy = Busy::kRecording;
+  if (p != nullptr) RecordAlloc(t, p, bytes, site);
+  Leave(t);
+  return p;
+}
+
+// call() resizes p, which is not null. zero_frees: a size of 0 with a null result means "freed".
+template <class Call>
+inline void* RecordedRealloc(void* p, size_t bytes, Domain domain, uintptr_t caller,
+                             bool zero_frees, Call&& call) {
+  Thread* t = Enter();
+  if (t == nullptr) return call();
+  uint32_t* slot = g_live_table.Slot(p);
+  const bool known = slot != nullptr && LiveTable::Occupied(slot);
+  const uint32_t site = SiteHere(t, domain, caller);
+  // Cleared before the real call: it may free p, and another thread get its address at once.
+  const LiveTable::Block old = known ? LiveTable::Take(slot) : LiveTable::Block{};
+  t->busy = Busy::kAllocating;
+  void* q = call();
+  t->busy = Busy::kRecording;
+  if (q != nullptr) {
+    RecordRealloc(t, old, p, q, bytes, site);
+  } else if (known && bytes == 0 && zero_frees) {
+    RecordFree(t, old, p);
+  } else if (known && old.site != 0) {
+    LiveTable::Put(slot, old.site, old.bytes);  // failed: the old block lives on
+  }
+  Leave(t);
+  return q;
+}
+
+__attribute__((noinline)) void RecordedFreeSlow(void* p, uint32_t* slot);
+
+// To be called before the real free.
+inline void RecordedFree(void* p) {
+  uint32_t* slot = g_live_table.Slot(p);
+  if (slot == nullptr || !LiveTable::Occupied(slot)) return;
+  Thread* t = t_thread;
+  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle || g_gate == nullptr ||
+                           g_gate->state.load(std::memory_order_relaxed) != Gate::kOpen,
+                       0)) {
+    RecordedFreeSlow(p, slot);
+    return;
+  }
+  t->busy = Busy::kRecording;
+  RecordFree(t, LiveTable::Take(slot), p);
+  t->busy = Busy::kIdle;
+}
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_INTERPOSE_HOOKS_H_

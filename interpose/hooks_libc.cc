@@ -1,0 +1,153 @@
+// libc's allocation family. Each function forwards to the next definition of the same name.
+
+#include <errno.h>
+#include <string.h>
+
+#include "interpose/hooks.h"
+#include "interpose/lifecycle.h"
+#include "interpose/real.h"
+#include "interpose/site_tree.h"
+
+namespace memtrace {
+
+// A free that comes while something else is under way: in a forked child, before the thread is
+// known, inside the real allocator, or in a signal handler.
+void RecordedFreeSlow(void* p, uint32_t* slot) {
+  Thread* t = t_thread;
+  if (t == nullptr || t->busy == Busy::kIdle) t = EnterSlow();
+  if (t == nullptr || t->busy == Busy::kRecording) {
+    LiveTable::Take(slot);
+    if (t != nullptr) g_region.CountLoss(Loss::kReentrant, 0);
+    return;
+  }
+  const Busy before = t->busy;
+  t->busy = Busy::kRecording;
+  RecordFree(t, LiveTable::Take(slot), p);
+  t->busy = before;
+}
+
+namespace {
+
+inline bool Resolved() { return __builtin_expect(g_real.malloc != nullptr, 1) || ResolveReal(); }
+
+#define MEMTRACE_CALLER reinterpret_cast<uintptr_t>(__builtin_return_address(0))
+
+}  // namespace
+}  // namespace memtrace
+
+using namespace memtrace;
+
+MEMTRACE_EXPORT void* malloc(size_t bytes) {
+  if (!Resolved()) return EarlyAlloc(bytes);
+  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
+                       [=] { return g_real.malloc(bytes); });
+}
+
+MEMTRACE_EXPORT void* calloc(size_t count, size_t size) {
+  if (!Resolved()) return EarlyAlloc(count * size);  // the arena is zero
+  return RecordedAlloc(count * size, Domain::kMalloc, MEMTRACE_CALLER,
+                       [=] { return g_real.calloc(count, size); });
+}
+
+static void* MoveEarly(void* p, size_t bytes) {
+  void* q = malloc(bytes);
+  if (q != nullptr) memcpy(q, p, EarlyBytes(p) < bytes ? EarlyBytes(p) : bytes);
+  return q;
+}
+
+MEMTRACE_EXPORT void* realloc(void* p, size_t bytes) {
+  const uintptr_t caller = MEMTRACE_CALLER;
+  if (!Resolved() || IsEarly(p)) return p == nullptr ? EarlyAlloc(bytes) : MoveEarly(p, bytes);
+  if (p == nullptr) {
+    return RecordedAlloc(bytes, Domain::kMalloc, caller,
+                         [=] { return g_real.realloc(nullptr, bytes); });
+  }
+  return RecordedRealloc(p, bytes, Domain::kMalloc, caller, true,
+                         [=] { return g_real.realloc(p, bytes); });
+}
+
+MEMTRACE_EXPORT void* reallocarray(void* p, size_t count, size_t size) {
+  const uintptr_t caller = MEMTRACE_CALLER;
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  if (!Resolved() || IsEarly(p)) return p == nullptr ? EarlyAlloc(bytes) : MoveEarly(p, bytes);
+  const auto call = [=] {
+    return g_real.reallocarray != nullptr ? g_real.reallocarray(p, count, size)
+                                          : g_real.realloc(p, bytes);
+  };
+  if (p == nullptr) return RecordedAlloc(bytes, Domain::kMalloc, caller, call);
+  return RecordedRealloc(p, bytes, Domain::kMalloc, caller, true, call);
+}
+
+MEMTRACE_EXPORT void free(void* p) {
+  if (p == nullptr) return;
+  if (__builtin_expect(!Resolved() || IsEarly(p), 0)) return;
+  RecordedFree(p);
+  g_real.free(p);
+}
+
+MEMTRACE_EXPORT void free_sized(void* p, size_t bytes) {
+  if (p == nullptr || !Resolved() || IsEarly(p)) return;
+  RecordedFree(p);
+  g_real.free_sized != nullptr ? g_real.free_sized(p, bytes) : g_real.free(p);
+}
+
+MEMTRACE_EXPORT void free_aligned_sized(void* p, size_t alignment, size_t bytes) {
+  if (p == nullptr || !Resolved() || IsEarly(p)) return;
+  RecordedFree(p);
+  g_real.free_aligned_sized != nullptr ? g_real.free_aligned_sized(p, alignment, bytes)
+                                       : g_real.free(p);
+}
+
+MEMTRACE_EXPORT void* aligned_alloc(size_t alignment, size_t bytes) {
+  if (!Resolved()) return nullptr;
+  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
+                       [=] { return g_real.aligned_alloc(alignment, bytes); });
+}
+
+MEMTRACE_EXPORT void* memalign(size_t alignment, size_t bytes) {
+  if (!Resolved()) return nullptr;
+  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
+                       [=] { return g_real.memalign(alignment, bytes); });
+}
+
+MEMTRACE_EXPORT int posix_memalign(void** out, size_t alignment, size_t bytes) {
+  if (!Resolved()) return ENOMEM;
+  int status = 0;
+  RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER, [&]() -> void* {
+    status = g_real.posix_memalign(out, alignment, bytes);
+    return status == 0 ? *out : nullptr;
+  });
+  return status;
+}
+
+MEMTRACE_EXPORT void* valloc(size_t bytes) {
+  if (!Resolved()) return nullptr;
+  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
+                       [=] { return g_real.valloc(bytes); });
+}
+
+MEMTRACE_EXPORT void* pvalloc(size_t bytes) {
+  if (!Resolved()) return nullptr;
+  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
+                       [=] { return g_real.pvalloc(bytes); });
+}
+
+MEMTRACE_EXPORT size_t malloc_usable_size(void* p) {
+  if (p == nullptr || !Resolved()) return 0;
+  return IsEarly(p) ? EarlyBytes(p) : g_real.malloc_usable_size(p);
+}
+
+// An address range may come back as another object: what was known of it is of the past.
+MEMTRACE_EXPORT int dlclose(void* handle) {
+  if (!Resolved() || g_real.dlclose == nullptr) return -1;
+  const int status = g_real.dlclose(handle);
+  if (IsRecording()) {
+    ForgetModules();
+    g_modules_changed.fetch_add(1, std::memory_order_acq_rel);
+  }
+  return status;
+}

@@ -1,0 +1,140 @@
+// operator new and delete, so that a C++ allocation is told by who wrote `new`, not by libstdc++.
+// Each forwards to the next definition; the malloc inside it is part of the same block.
+
+#include <dlfcn.h>
+
+#include <cstddef>
+#include <new>
+
+#include "interpose/hooks.h"
+#include "interpose/os/os.h"
+#include "interpose/real.h"
+
+namespace memtrace {
+namespace {
+
+// The definition that would be used without us. An extension module's C++ library may have been
+// loaded privately by dlopen, where the search order does not reach: then it is asked by name.
+void* Find(const char* name) {
+  if (void* next = os::NextSymbol(name)) return next;
+  for (const char* library : {"libstdc++.so.6", "libc++.so.1"}) {
+    if (void* handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD)) {
+      void* found = dlsym(handle, name);
+      g_real.dlclose(handle);
+      if (found != nullptr) return found;
+    }
+  }
+  return nullptr;
+}
+
+// A function found on first use. Several threads may look at once: they find the same.
+template <class F>
+class Lazy {
+ public:
+  constexpr explicit Lazy(const char* name) : name_(name) {}
+  F get() {
+    F f = found_.load(std::memory_order_acquire);
+    if (__builtin_expect(f != nullptr, 1)) return f;
+    if (g_real.malloc == nullptr) ResolveReal();
+    f = reinterpret_cast<F>(Find(name_));
+    found_.store(f, std::memory_order_release);
+    return f;
+  }
+
+ private:
+  const char* name_;
+  std::atomic<F> found_{nullptr};
+};
+
+// operator new may throw: the thread must not be left busy.
+struct Restore {
+  Thread* t;
+  ~Restore() { t->busy = Busy::kIdle; }
+};
+
+template <class Call>
+inline void* RecordedNew(size_t bytes, uintptr_t caller, Call&& call) {
+  Thread* t = Enter();
+  if (t == nullptr) return call();
+  Restore restore{t};
+  const uint32_t site = SiteHere(t, Domain::kMalloc, caller);
+  t->busy = Busy::kAllocating;
+  void* p = call();
+  t->busy = Busy::kRecording;
+  if (p != nullptr) RecordAlloc(t, p, bytes, site);
+  return p;
+}
+
+using Align = std::align_val_t;
+using NoThrow = const std::nothrow_t&;
+
+// Where no C++ library can be found at all, malloc is what operator new is made of.
+void* Fallback(size_t bytes, size_t alignment = 0) {
+  if (bytes == 0) bytes = 1;
+  void* p = alignment == 0 ? g_real.malloc(bytes) : g_real.memalign(alignment, bytes);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+
+}  // namespace
+}  // namespace memtrace
+
+using namespace memtrace;
+
+#define MEMTRACE_CALLER reinterpret_cast<uintptr_t>(__builtin_return_address(0))
+
+// One definition for each way of writing `new`. `name` is its mangled name.
+#define MEMTRACE_NEW(name, type, parameters, arguments, fallback)                               \
+  namespace {                                                                                   \
+  constinit Lazy<type> g_##name{#name};                                                         \
+  }                                                                                             \
+  MEMTRACE_EXPORT void* name parameters {                                                       \
+    const auto next = g_##name.get();                                                           \
+    return RecordedNew(bytes, MEMTRACE_CALLER,                                                  \
+                       [&]() -> void* { return next != nullptr ? next arguments : fallback; }); \
+  }
+
+MEMTRACE_NEW(_Znwm, void* (*)(size_t), (size_t bytes), (bytes), Fallback(bytes))
+MEMTRACE_NEW(_Znam, void* (*)(size_t), (size_t bytes), (bytes), Fallback(bytes))
+MEMTRACE_NEW(_ZnwmRKSt9nothrow_t, void* (*)(size_t, NoThrow), (size_t bytes, NoThrow tag),
+             (bytes, tag), g_real.malloc(bytes == 0 ? 1 : bytes))
+MEMTRACE_NEW(_ZnamRKSt9nothrow_t, void* (*)(size_t, NoThrow), (size_t bytes, NoThrow tag),
+             (bytes, tag), g_real.malloc(bytes == 0 ? 1 : bytes))
+MEMTRACE_NEW(_ZnwmSt11align_val_t, void* (*)(size_t, Align), (size_t bytes, Align align),
+             (bytes, align), Fallback(bytes, static_cast<size_t>(align)))
+MEMTRACE_NEW(_ZnamSt11align_val_t, void* (*)(size_t, Align), (size_t bytes, Align align),
+             (bytes, align), Fallback(bytes, static_cast<size_t>(align)))
+MEMTRACE_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, void* (*)(size_t, Align, NoThrow),
+             (size_t bytes, Align align, NoThrow tag), (bytes, align, tag),
+             g_real.memalign(static_cast<size_t>(align), bytes))
+MEMTRACE_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, void* (*)(size_t, Align, NoThrow),
+             (size_t bytes, Align align, NoThrow tag), (bytes, align, tag),
+             g_real.memalign(static_cast<size_t>(align), bytes))
+
+#define MEMTRACE_DELETE(name, type, parameters, arguments) \
+  namespace {                                              \
+  constinit Lazy<type> g_##name{#name};                    \
+  }                                                        \
+  MEMTRACE_EXPORT void name parameters {                   \
+    if (p == nullptr) return;                              \
+    RecordedFree(p);                                       \
+    const auto next = g_##name.get();                      \
+    next != nullptr ? next arguments : g_real.free(p);     \
+  }
+
+MEMTRACE_DELETE(_ZdlPv, void (*)(void*), (void* p), (p))
+MEMTRACE_DELETE(_ZdaPv, void (*)(void*), (void* p), (p))
+MEMTRACE_DELETE(_ZdlPvm, void (*)(void*, size_t), (void* p, size_t n), (p, n))
+MEMTRACE_DELETE(_ZdaPvm, void (*)(void*, size_t), (void* p, size_t n), (p, n))
+MEMTRACE_DELETE(_ZdlPvRKSt9nothrow_t, void (*)(void*, NoThrow), (void* p, NoThrow t), (p, t))
+MEMTRACE_DELETE(_ZdaPvRKSt9nothrow_t, void (*)(void*, NoThrow), (void* p, NoThrow t), (p, t))
+MEMTRACE_DELETE(_ZdlPvSt11align_val_t, void (*)(void*, Align), (void* p, Align a), (p, a))
+MEMTRACE_DELETE(_ZdaPvSt11align_val_t, void (*)(void*, Align), (void* p, Align a), (p, a))
+MEMTRACE_DELETE(_ZdlPvmSt11align_val_t, void (*)(void*, size_t, Align),
+                (void* p, size_t n, Align a), (p, n, a))
+MEMTRACE_DELETE(_ZdaPvmSt11align_val_t, void (*)(void*, size_t, Align),
+                (void* p, size_t n, Align a), (p, n, a))
+MEMTRACE_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, void (*)(void*, Align, NoThrow),
+                (void* p, Align a, NoThrow t), (p, a, t))
+MEMTRACE_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, void (*)(void*, Align, NoThrow),
+                (void* p, Align a, NoThrow t), (p, a, t))

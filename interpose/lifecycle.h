@@ -1,0 +1,16 @@
+// Starting, being forked, ending.
+
+#ifndef MEMTRACE_INTERPOSE_LIFECYCLE_H_
+#define MEMTRACE_INTERPOSE_LIFECYCLE_H_
+
+namespace memtrace {
+
+// Starts recording, or sets a forked child up, if that has not been done. False: not recording (not
+// possible, not wanted, or just being started).
+bool OpenGate();
+
+bool IsRecording();
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_INTERPOSE_LIFECYCLE_H_

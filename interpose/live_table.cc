@@ -1,0 +1,59 @@
+#include "interpose/live_table.h"
+
+#include "interpose/os/os.h"
+
+namespace memtrace {
+
+constinit LiveTable g_live_table;
+
+namespace {
+constexpr size_t kFlatBytes = (size_t{1} << 47) / 16 * sizeof(uint32_t);
+}
+
+bool LiveTable::Init() {
+  flat_ = static_cast<uint32_t*>(os::Reserve(kFlatBytes));
+  if (flat_ != nullptr) return true;
+  flat_refused_ = true;
+  leaves_[0] = static_cast<std::atomic<uint32_t*>*>(os::Reserve(kLeaves * sizeof(uint32_t*)));
+  return leaves_[0] != nullptr;
+}
+
+uint32_t* LiveTable::SlotSlow(uint64_t address) {
+  if ((address >> 47) != 0 || (address & 7) != 0) return nullptr;
+  if (flat_ == nullptr && !flat_refused_) return nullptr;  // not started
+  const int half = (address & 8) != 0;
+  if (flat_refused_) return Leaf(half, address);
+  uint32_t* odd = odd_.load(std::memory_order_acquire);
+  if (odd == nullptr) {
+    auto* fresh = static_cast<uint32_t*>(os::Reserve(kFlatBytes));
+    if (fresh == nullptr) return nullptr;
+    if (!odd_.compare_exchange_strong(odd, fresh, std::memory_order_acq_rel)) {
+      os::Release(fresh, kFlatBytes);
+    } else {
+      odd = fresh;
+    }
+  }
+  return odd + (address >> 4);
+}
+
+uint32_t* LiveTable::Leaf(int half, uint64_t address) {
+  if (leaves_[half] == nullptr) {  // the second half is rare: a race here leaks one directory
+    leaves_[half] = static_cast<std::atomic<uint32_t*>*>(os::Reserve(kLeaves * sizeof(uint32_t*)));
+    if (leaves_[half] == nullptr) return nullptr;
+  }
+  std::atomic<uint32_t*>& place = leaves_[half][address >> kLeafBits];
+  uint32_t* leaf = place.load(std::memory_order_acquire);
+  if (leaf == nullptr) {
+    constexpr size_t kBytes = (kLeafSlots + 2) * sizeof(uint32_t);  // a last block's extra slots
+    auto* fresh = static_cast<uint32_t*>(os::Reserve(kBytes));
+    if (fresh == nullptr) return nullptr;
+    if (place.compare_exchange_strong(leaf, fresh, std::memory_order_acq_rel)) {
+      leaf = fresh;
+    } else {
+      os::Release(fresh, kBytes);
+    }
+  }
+  return leaf + ((address & ((uint64_t{1} << kLeafBits) - 1)) >> 4);
+}
+
+}  // namespace memtrace

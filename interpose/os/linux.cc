@@ -1,0 +1,115 @@
+// Linux: memory, identity, clocks, messages. Files and modules are in linux_files.cc,
+// linux_modules.cc.
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "interpose/os/os.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+extern char** environ;
+
+namespace memtrace::os {
+
+void* Reserve(size_t bytes) {
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) return nullptr;
+  // A huge page would make every sparse table 512 times as large as what is used of it.
+  madvise(p, bytes, MADV_NOHUGEPAGE);
+  madvise(p, bytes, MADV_DONTDUMP);
+  return p;
+}
+
+void Release(void* memory, size_t bytes) { munmap(memory, bytes); }
+
+void Discard(void* memory, size_t bytes) { madvise(memory, bytes, MADV_DONTNEED); }
+
+void* MapWipedInChild() {
+  void* p = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return nullptr;
+  madvise(p, 4096, MADV_WIPEONFORK);  // before Linux 4.14 the fork handler alone has to do
+  return p;
+}
+
+int ProcessId() { return static_cast<int>(syscall(SYS_getpid)); }
+int ParentProcessId() { return static_cast<int>(syscall(SYS_getppid)); }
+uint32_t UserId() { return static_cast<uint32_t>(syscall(SYS_geteuid)); }
+int ThreadId() { return static_cast<int>(syscall(SYS_gettid)); }
+
+bool ThreadAlive(int tid) { return syscall(SYS_tgkill, ProcessId(), tid, 0) == 0; }
+
+void ThreadName(char* out, size_t bytes) {
+  char name[16] = {};
+  prctl(PR_GET_NAME, name);
+  snprintf(out, bytes, "%s", name);
+}
+
+uint64_t ProcessStart() {
+  char text[1024];
+  const size_t n = ReadFile("/proc/self/stat", text, sizeof text - 1);
+  text[n] = 0;
+  const char* p = strrchr(text, ')');  // the command's name may hold blanks and parentheses
+  if (p == nullptr) return 0;
+  for (int field = 2; field < 22; field++) {
+    p = strchr(p, ' ');
+    if (p == nullptr) return 0;
+    p++;
+  }
+  return strtoull(p, nullptr, 10);
+}
+
+static uint64_t Nanos(clockid_t clock) {
+  timespec t;
+  clock_gettime(clock, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1000000000u + static_cast<uint64_t>(t.tv_nsec);
+}
+
+uint64_t BootNanos() { return Nanos(CLOCK_BOOTTIME); }
+uint64_t CoarseNanos() { return Nanos(CLOCK_MONOTONIC_COARSE); }
+uint64_t RealNanos() { return Nanos(CLOCK_REALTIME); }
+
+bool SafeRead(const void* from, void* to, size_t bytes) {
+  iovec local{to, bytes};
+  iovec remote{const_cast<void*>(from), bytes};
+  return syscall(SYS_process_vm_readv, ProcessId(), &local, 1UL, &remote, 1UL, 0UL) ==
+         static_cast<long>(bytes);
+}
+
+void* NextSymbol(const char* name) { return dlsym(RTLD_NEXT, name); }
+void* AnySymbol(const char* name) { return dlsym(RTLD_DEFAULT, name); }
+
+// getenv() without libc's lock and before libc is initialised.
+const char* Environment(const char* name) {
+  const size_t n = strlen(name);
+  for (char** e = environ; e != nullptr && *e != nullptr; e++) {
+    if (strncmp(*e, name, n) == 0 && (*e)[n] == '=') return *e + n + 1;
+  }
+  return nullptr;
+}
+
+void Say(const char* text) {
+  if (Environment("MEMTRACE_QUIET") != nullptr) return;
+  char line[768];
+  const int n = snprintf(line, sizeof line, "memtrace: %s\n", text);
+  if (n <= 0) return;
+  const size_t bytes =
+      static_cast<size_t>(n) < sizeof line ? static_cast<size_t>(n) : sizeof line - 1;
+  if (syscall(SYS_write, 2, line, bytes) < 0) return;
+}
+
+}  // namespace memtrace::os

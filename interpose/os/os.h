@@ -1,0 +1,82 @@
+// The operating system, as the recorder needs it: memory, identity, clocks, modules, messages.
+//
+// One file per system implements it (os/linux.cc); nothing else in interpose/ makes a system call.
+// Every function may be called inside an allocation hook: none allocates, throws or takes a lock of
+// ours. They may change errno: callers on the slow path save it.
+
+#ifndef MEMTRACE_INTERPOSE_OS_OS_H_
+#define MEMTRACE_INTERPOSE_OS_OS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace memtrace::os {
+
+// Private zeroed memory that costs nothing until it is touched: no swap reservation, no huge pages,
+// not in core dumps. nullptr when refused.
+void* Reserve(size_t bytes);
+void Release(void* memory, size_t bytes);
+// Makes touched pages of reserved memory read as zero again and gives them back.
+void Discard(void* memory, size_t bytes);
+
+// One page that reads as zero in a forked child, whichever way it was forked. nullptr: refused.
+void* MapWipedInChild();
+
+// The live region's file: created exclusively, owner only, `bytes` long and sparse.
+struct RegionFile {
+  char* base = nullptr;  // mapped shared, or private when `path` is empty
+  size_t bytes = 0;
+  char path[512] = {};
+};
+// Creates the next free exec_index of this process in the region folder. False: nothing could be
+// mapped at all. `at` (optional): map over this address.
+bool CreateRegionFile(uint64_t process_start, uint32_t* exec_index, RegionFile* out);
+// Backs [offset, offset + bytes) with memory, so that a later store cannot raise SIGBUS.
+bool Commit(const RegionFile& file, uint64_t offset, uint64_t bytes);
+// Replaces the mapping at `base` by `file`'s, which moves there.
+bool MoveMapping(RegionFile* file, char* base);
+
+int ProcessId();
+int ParentProcessId();
+uint32_t UserId();
+int ThreadId();
+bool ThreadAlive(int tid);  // a thread of this process
+void ThreadName(char* out, size_t bytes);
+uint64_t ProcessStart();  // field 22 of /proc/self/stat; 0: unknown
+
+uint64_t BootNanos();
+uint64_t CoarseNanos();  // monotonic, cheap, a few ms of resolution
+uint64_t RealNanos();
+
+// Reads a small file or link into out; bytes read, 0 on failure.
+size_t ReadFile(const char* path, char* out, size_t bytes);
+size_t ReadLink(const char* path, char* out, size_t bytes);
+size_t WorkingDir(char* out, size_t bytes);
+
+// Copies from an address that may not be mapped. False: not readable (or not allowed to ask).
+bool SafeRead(const void* from, void* to, size_t bytes);
+
+struct Module {
+  uintptr_t start = 0;
+  uintptr_t end = 0;
+  uintptr_t bias = 0;
+  char path[1024] = {};
+  uint8_t build_id[24] = {};
+  uint32_t build_id_bytes = 0;
+};
+// The loaded object that holds the address. False: none (JIT code, anonymous memory).
+bool FindModule(uintptr_t address, Module* out);
+
+// The definition that comes after ours in the search order, nullptr: none.
+void* NextSymbol(const char* name);
+// Any visible definition.
+void* AnySymbol(const char* name);
+
+// "memtrace: <text>\n" on standard error, unless MEMTRACE_QUIET is set. Never blocks for long.
+void Say(const char* text);
+
+const char* Environment(const char* name);  // nullptr: not set
+
+}  // namespace memtrace::os
+
+#endif  // MEMTRACE_INTERPOSE_OS_OS_H_

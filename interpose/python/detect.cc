@@ -1,0 +1,137 @@
+#include "interpose/python/detect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "interpose/os/os.h"
+#include "interpose/python/code.h"
+#include "interpose/python/frames.h"
+#include "interpose/region.h"
+#include "interpose/site_tree.h"
+
+namespace memtrace::python {
+namespace {
+
+constinit CaptureFunction g_capture = nullptr;  // to be used once the self-test has passed
+
+template <class F>
+bool Symbol(const char* name, F* out) {
+  *out = reinterpret_cast<F>(os::AnySymbol(name));
+  return *out != nullptr;
+}
+
+const Layout* FindLayout(uint32_t version, bool free_threaded) {
+  for (const Layout& layout : kLayouts) {
+    if (layout.version == version && layout.free_threaded == free_threaded) return &layout;
+  }
+  return nullptr;
+}
+
+void TurnOff(const char* why) {
+  g_reader.capture = nullptr;
+  g_region.header()->flags.fetch_or(kFlagPythonOff);
+  char line[512];
+  snprintf(line, sizeof line,
+           "%s: Python lines are off, native allocations are traced (memtrace doctor says more)",
+           why);
+  os::Say(line);
+}
+
+// "3.12.1 (main, ...)" -> 0x30c01f0-like number without level: major << 24 | minor << 16 | micro
+// << 8.
+uint32_t ParseVersion(const char* text) {
+  char* end;
+  const unsigned long major = strtoul(text, &end, 10);
+  if (*end != '.') return 0;
+  const unsigned long minor = strtoul(end + 1, &end, 10);
+  const unsigned long micro = *end == '.' ? strtoul(end + 1, &end, 10) : 0;
+  return static_cast<uint32_t>(major << 24 | minor << 16 | micro << 8);
+}
+
+uint32_t CaptureFirst(Thread* t, const char* tstate) {
+  if (!SelfTest(tstate)) return 0;
+  return g_reader.capture != nullptr ? g_reader.capture(t, tstate) : 0;
+}
+
+}  // namespace
+
+bool Detect() {
+  const char* (*get_version)() = nullptr;
+  Reader reader;
+  if (!Symbol("Py_GetVersion", &get_version) ||
+      !Symbol("PyGILState_GetThisThreadState", &reader.thread_state) ||
+      !Symbol("Py_IsInitialized", &reader.is_initialized) ||
+      !Symbol("PyCode_Type", &g_types.code) || !Symbol("PyBytes_Type", &g_types.bytes) ||
+      !Symbol("PyUnicode_Type", &g_types.text)) {
+    return false;
+  }
+  const char* text = get_version();
+  const uint32_t version = ParseVersion(text);
+  Header* header = g_region.header();
+  header->python_version = version;
+  header->python_text = InternString(text, strlen(text));
+  g_reader = reader;
+
+  char line[256];
+  const bool free_threaded = strstr(text, "free-threading") != nullptr;
+  reader.layout = FindLayout(version >> 16, free_threaded);
+  if (os::AnySymbol("_Py_NegativeRefcount") != nullptr) {
+    TurnOff("this is a debug build of CPython");
+  } else if (reader.layout == nullptr) {
+    snprintf(line, sizeof line, "CPython %u.%u%s is not known to this memtrace", version >> 24,
+             version >> 16 & 255, free_threaded ? " (free-threaded)" : "");
+    TurnOff(line);
+  } else {
+    g_capture = ChooseCapture(reader.layout, header->stack_depth);
+    reader.capture = &CaptureFirst;
+    g_reader = reader;
+  }
+  return true;
+}
+
+bool SelfTest(const char* tstate) {
+  const Layout& l = *g_reader.layout;
+  const int here = 1;
+  int copy = 0;
+  if (!os::SafeRead(&here, &copy, sizeof copy)) {  // not allowed to ask: trust the version
+    g_reader.capture = g_capture;
+    return true;
+  }
+  const char* frame = nullptr;
+  bool ok = os::SafeRead(tstate + l.thread_frame, &frame, sizeof frame);
+  if (ok && l.cframe_frame >= 0 && frame != nullptr) {
+    ok = os::SafeRead(frame + l.cframe_frame, &frame, sizeof frame);
+  }
+  if (ok && frame == nullptr) return false;  // nothing runs yet: try again next time
+  // Shims of the interpreter's own hold no code object; look at the first frame that should.
+  for (int hops = 0; ok && l.frame_owner >= 0 && hops < 8; hops++) {
+    int8_t owner = 0;
+    ok = os::SafeRead(frame + l.frame_owner, &owner, 1);
+    if (!ok || owner < kFirstShimOwner) break;
+    ok = os::SafeRead(frame + l.frame_previous, &frame, sizeof frame);
+    if (ok && frame == nullptr) return false;
+  }
+  uintptr_t code = 0;
+  const void* type = nullptr;
+  const char* table = nullptr;
+  int32_t first_line = -1;
+  ok = ok && os::SafeRead(frame + l.frame_code, &code, sizeof code);
+  if (l.version >= 0x30e) code &= ~uintptr_t{3};
+  const char* c = reinterpret_cast<const char*>(code);
+  ok = ok && os::SafeRead(c + l.object_type, &type, sizeof type) && type == g_types.code;
+  ok = ok && os::SafeRead(c + l.code_filename, &table, sizeof table) &&
+       os::SafeRead(table + l.object_type, &type, sizeof type) && type == g_types.text;
+  ok = ok && os::SafeRead(c + l.code_table, &table, sizeof table) &&
+       os::SafeRead(table + l.object_type, &type, sizeof type) && type == g_types.bytes;
+  ok = ok && os::SafeRead(c + l.code_first_line, &first_line, sizeof first_line) &&
+       first_line >= 0 && first_line < (1 << 26);
+  if (!ok) {
+    TurnOff("this interpreter's frames are not where its version keeps them");
+    return false;
+  }
+  g_reader.capture = g_capture;
+  return true;
+}
+
+}  // namespace memtrace::python

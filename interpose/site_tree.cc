@@ -1,0 +1,225 @@
+#include "interpose/site_tree.h"
+
+#include <string.h>
+
+#include "interpose/intern.h"
+#include "interpose/os/os.h"
+#include "interpose/region.h"
+
+namespace memtrace {
+namespace {
+
+constexpr uint32_t kMaxNodes = 1u << 26;
+constexpr uint32_t kMaxFrames = 1u << 22;
+constexpr uint32_t kMaxCodes = 1u << 20;
+constexpr uint32_t kMaxStrings = 1u << 24;  // units of 8 bytes
+constexpr uint32_t kMaxInstructions = 1u << 23;
+
+struct Instruction {
+  uint32_t code;
+  uint32_t offset;
+  uint32_t frame;
+};
+
+constinit InternIndex g_strings, g_codes, g_frames, g_nodes, g_sites, g_instructions;
+constinit Instruction* g_instruction = nullptr;
+constinit std::atomic<uint32_t> g_instruction_count{1};
+
+uint64_t HashBytes(const char* text, size_t bytes) {
+  uint64_t h = Mix(bytes + 1);
+  while (bytes >= 8) {
+    uint64_t word;
+    memcpy(&word, text, 8);
+    h = Mix(h ^ word);
+    text += 8;
+    bytes -= 8;
+  }
+  uint64_t tail = 0;
+  memcpy(&tail, text, bytes);
+  return Mix(h ^ tail);
+}
+
+uint64_t Hash(uint64_t a, uint64_t b, uint64_t c = 0) {
+  return Mix(a + 0x9e3779b97f4a7c15ull * (b + 1) + 0xc2b2ae3d27d4eb4full * c);
+}
+
+template <class T>
+void Publish(T* word, T value) {
+  std::atomic_ref<T>(*word).store(value, std::memory_order_release);
+}
+
+}  // namespace
+
+bool InitSiteTree() {
+  g_instruction =
+      static_cast<Instruction*>(os::Reserve(size_t{kMaxInstructions} * sizeof(Instruction)));
+  return g_instruction != nullptr && g_strings.Init(kMaxStrings) && g_codes.Init(kMaxCodes) &&
+         g_frames.Init(kMaxFrames) && g_nodes.Init(kMaxNodes) && g_sites.Init(Thread::kMaxSites) &&
+         g_instructions.Init(kMaxInstructions);
+}
+
+void ForgetSites() { g_sites.Clear(); }
+
+uint32_t InternString(const char* text, size_t bytes) {
+  const uint64_t hash = HashBytes(text, bytes);
+  const auto same = [&](uint32_t id) {
+    const auto* s = g_region.At<StringRecord>(kStrings, uint64_t{id} * 8);
+    return s->bytes == bytes && s->hash == static_cast<uint32_t>(hash) &&
+           memcmp(s + 1, text, bytes) == 0;
+  };
+  if (const uint32_t id = g_strings.Find(hash, same)) return id;
+  const uint64_t at = g_region.ReserveBytes(sizeof(StringRecord) + bytes);
+  if (at == Region::kNone) return 0;
+  auto* s = g_region.At<StringRecord>(kStrings, at);
+  s->hash = static_cast<uint32_t>(hash);
+  memcpy(s + 1, text, bytes);
+  Publish(&s->bytes, static_cast<uint32_t>(bytes));
+  return g_strings.Insert(hash, static_cast<uint32_t>(at / 8), same);
+}
+
+uint32_t InternCode(uint32_t filename, uint32_t name, uint32_t first_line, uint64_t table_hash) {
+  const uint64_t hash = Hash(filename, name, table_hash + first_line);
+  const auto same = [&](uint32_t id) {
+    const auto* c = g_region.At<CodeRecord>(kCodes, id);
+    return c->filename == filename && c->name == name && c->first_line == first_line &&
+           c->line_table_hash == table_hash;
+  };
+  if (const uint32_t id = g_codes.Find(hash, same)) return id;
+  const uint64_t at = g_region.Reserve(kCodes, 1);
+  if (at == Region::kNone || at >= kMaxCodes) return 0;
+  auto* c = g_region.At<CodeRecord>(kCodes, at);
+  c->name = name;
+  c->first_line = first_line;
+  c->line_table_hash = table_hash;
+  Publish(&c->filename, filename);
+  return g_codes.Insert(hash, static_cast<uint32_t>(at), same);
+}
+
+uint32_t InternFrame(FrameKind kind, uint32_t owner, uint32_t line, uint64_t address) {
+  const uint32_t kind_owner = PackKindOwner(kind, owner);
+  const uint64_t hash = Hash(kind_owner, line, address);
+  const auto same = [&](uint32_t id) {
+    const auto* f = g_region.At<FrameRecord>(kFrames, id);
+    return f->kind_owner == kind_owner && f->line == line && f->address == address;
+  };
+  if (const uint32_t id = g_frames.Find(hash, same)) return id;
+  const uint64_t at = g_region.Reserve(kFrames, 1);
+  if (at == Region::kNone || at >= kMaxFrames) return 0;
+  auto* f = g_region.At<FrameRecord>(kFrames, at);
+  f->address = address;
+  f->line = line;
+  Publish(&f->kind_owner, kind_owner);
+  return g_frames.Insert(hash, static_cast<uint32_t>(at), same);
+}
+
+uint32_t InternNode(uint32_t parent, uint32_t frame) {
+  const uint64_t hash = Hash(parent, frame);
+  const auto same = [&](uint32_t id) {
+    const auto* n = g_region.At<NodeRecord>(kNodes, id);
+    return n->parent == parent && n->frame == frame;
+  };
+  if (const uint32_t id = g_nodes.Find(hash, same)) return id;
+  const uint64_t at = g_region.Reserve(kNodes, 1);
+  if (at == Region::kNone || at >= kMaxNodes) return 0;
+  auto* n = g_region.At<NodeRecord>(kNodes, at);
+  n->parent = parent;
+  Publish(&n->frame, frame);
+  return g_nodes.Insert(hash, static_cast<uint32_t>(at), same);
+}
+
+// Ids come in blocks of a thread's own, so that its cells lie together.
+static uint32_t NewSiteId(Thread* t) {
+  if (t->next_site == t->last_site) {
+    const uint64_t first = g_region.Reserve(kSites, kSitesPerBlock);
+    if (first == Region::kNone || first + kSitesPerBlock > Thread::kMaxSites) {
+      g_region.CountLoss(Loss::kSiteIds, 0);
+      return 0;
+    }
+    t->next_site = static_cast<uint32_t>(first);
+    t->last_site = t->next_site + kSitesPerBlock;
+  }
+  return t->next_site++;
+}
+
+uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain) {
+  const uint64_t hash = Hash(node, caller, t->slot << 3 | static_cast<uint32_t>(domain));
+  const auto same = [&](uint32_t id) {
+    const auto* s = g_region.At<SiteRecord>(kSites, id);
+    return s->node == node && s->caller == caller && s->thread == t->slot &&
+           s->domain == static_cast<uint8_t>(domain);
+  };
+  if (const uint32_t id = g_sites.Find(hash, same)) return id;
+  const uint32_t id = NewSiteId(t);
+  if (id == 0) return 0;
+  auto* s = g_region.At<SiteRecord>(kSites, id);
+  s->node = node;
+  s->caller = caller;
+  const uint32_t tail = t->slot | static_cast<uint32_t>(domain) << 16 | 1u << 24;
+  Publish(reinterpret_cast<uint32_t*>(&s->thread), tail);
+  return g_sites.Insert(hash, id, same);
+}
+
+uint32_t FindInstruction(uint32_t code, uint32_t offset) {
+  const uint32_t id = g_instructions.Find(Hash(code, offset), [&](uint32_t i) {
+    return g_instruction[i].code == code && g_instruction[i].offset == offset;
+  });
+  return id != 0 ? g_instruction[id].frame : 0;
+}
+
+void KeepInstruction(uint32_t code, uint32_t offset, uint32_t frame) {
+  const uint32_t id = g_instruction_count.fetch_add(1, std::memory_order_relaxed);
+  if (id >= kMaxInstructions) return;
+  g_instruction[id] = {code, offset, frame};
+  g_instructions.Insert(Hash(code, offset), id, [](uint32_t) { return false; });
+}
+
+// -------------------------------------------------------------------------------------------------
+// Modules: looked up by asking the dynamic loader once per module.
+
+namespace {
+constinit std::atomic<uint32_t> g_modules_from{1};  // records before this one are of the past
+}
+
+void ForgetModules() {
+  const auto used = g_region.header()->sections[kModules].used.load(std::memory_order_acquire);
+  g_modules_from.store(static_cast<uint32_t>(used), std::memory_order_release);
+  g_region.header()->module_generation.fetch_add(1, std::memory_order_relaxed);
+}
+
+static uint32_t KnownModule(uintptr_t address) {
+  const auto used = g_region.header()->sections[kModules].used.load(std::memory_order_acquire);
+  for (uint64_t i = g_modules_from.load(std::memory_order_acquire); i < used; i++) {
+    auto* m = g_region.At<ModuleRecord>(kModules, i);
+    const uint32_t path = std::atomic_ref<uint32_t>(m->path).load(std::memory_order_acquire);
+    if (path != 0 && address >= m->start && address < m->end) return static_cast<uint32_t>(i);
+  }
+  return 0;
+}
+
+static uint32_t NewModule(uintptr_t address) {
+  static_assert(sizeof(os::Module) < 2048);
+  os::Module found;
+  if (!os::FindModule(address, &found)) return 0;
+  const uint32_t path = InternString(found.path, strlen(found.path));
+  const uint64_t at = path != 0 ? g_region.Reserve(kModules, 1) : Region::kNone;
+  if (at == Region::kNone) return 0;
+  auto* m = g_region.At<ModuleRecord>(kModules, at);
+  m->start = found.start;
+  m->end = found.end;
+  m->bias = found.bias;
+  m->generation = g_region.header()->module_generation.load(std::memory_order_relaxed);
+  m->build_id_bytes = found.build_id_bytes;
+  memcpy(m->build_id, found.build_id, sizeof m->build_id);
+  Publish(&m->path, path);
+  return static_cast<uint32_t>(at);
+}
+
+uint32_t InternNativeFrame(uintptr_t address) {
+  uint32_t module = KnownModule(address);
+  if (module == 0) module = NewModule(address);
+  const uintptr_t bias =
+      module != 0 ? g_region.At<ModuleRecord>(kModules, module)->bias : uintptr_t{0};
+  return InternFrame(FrameKind::kNative, module, 0, address - bias);
+}
+
+}  // namespace memtrace

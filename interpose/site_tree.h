@@ -1,0 +1,42 @@
+// Interning: strings, code objects, frames, stacks (nodes) and sites, each stored once in the
+// region and found again through a lock-free index in private memory.
+//
+// Everything here is off the hot path: it runs when a thread's caches have not seen a frame or a
+// site yet. Each function returns an id, or 0 when the region is full.
+// Threading: any thread. The caller has set Busy, so a signal handler cannot come in between.
+
+#ifndef MEMTRACE_INTERPOSE_SITE_TREE_H_
+#define MEMTRACE_INTERPOSE_SITE_TREE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/layout.h"
+#include "interpose/thread.h"
+
+namespace memtrace {
+
+bool InitSiteTree();
+// In a forked child: sites made before belong to the parent; nodes, frames and strings stay.
+void ForgetSites();
+
+uint32_t InternString(const char* text, size_t bytes);
+uint32_t InternCode(uint32_t filename, uint32_t name, uint32_t first_line, uint64_t table_hash);
+uint32_t InternFrame(FrameKind kind, uint32_t owner, uint32_t line, uint64_t address);
+uint32_t InternNode(uint32_t parent, uint32_t frame);
+// The site of this thread at (node, caller frame, domain).
+uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain);
+
+// Frame of an instruction of a code object, remembered apart so that a line is decoded once for all
+// stacks it appears in. 0: not seen yet.
+uint32_t FindInstruction(uint32_t code, uint32_t offset);
+void KeepInstruction(uint32_t code, uint32_t offset, uint32_t frame);
+
+// Native frame of a return address: (module, offset), or the bare address.
+uint32_t InternNativeFrame(uintptr_t address);
+// Modules looked up so far may have been unloaded.
+void ForgetModules();
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_INTERPOSE_SITE_TREE_H_

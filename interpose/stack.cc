@@ -1,0 +1,36 @@
+#include "interpose/stack.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "interpose/site_tree.h"
+
+namespace memtrace {
+
+constinit std::atomic<uint32_t> g_modules_changed{0};
+
+__attribute__((noinline)) void ForgetCallers(Thread* t) {
+  t->seen_modules = g_modules_changed.load(std::memory_order_acquire);
+  memset(t->callers, 0, sizeof t->callers);
+  memset(t->sites, 0, sizeof t->sites);
+}
+
+static uint32_t CallerFrame(Thread* t, uintptr_t caller) {
+  CallerCacheEntry& e = t->callers[(caller * 0x9e3779b97f4a7c15ull >> 40) % Thread::kCallers];
+  if (e.address != caller || e.frame == 0) {
+    e.frame = InternNativeFrame(caller);
+    e.address = caller;
+  }
+  return e.frame;
+}
+
+__attribute__((noinline)) uint32_t SiteSlow(Thread* t, uint32_t node, Domain domain,
+                                            uintptr_t caller) {
+  const int saved_errno = errno;
+  const uint32_t frame = caller != 0 ? CallerFrame(t, caller) : 0;
+  const uint32_t site = InternSite(t, node, frame, domain);
+  errno = saved_errno;
+  return site;
+}
+
+}  // namespace memtrace

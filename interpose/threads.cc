@@ -1,0 +1,128 @@
+#include "interpose/threads.h"
+
+#include <string.h>
+
+#include <atomic>
+
+#include "interpose/os/os.h"
+#include "interpose/recorder.h"
+
+namespace memtrace {
+namespace {
+
+constinit Thread* g_threads[kMaxThreadSlots] = {};
+constinit std::atomic<uint32_t> g_hand{0};  // where the next search for an ended thread starts
+constinit uint32_t g_owner_slot = 1;        // whose user writes Header::owner_total
+
+// How many slots a new thread looks at before it takes a fresh one: enough that a program which
+// starts threads in turn stays at the number that lives at once.
+constexpr uint32_t kSearch = 32;
+
+void Begin(Thread* t, int tid) {
+  ThreadRecord* r = t->record;
+  r->tid = tid;
+  r->users++;
+  r->start_ns = os::BootNanos();
+  os::ThreadName(r->name, sizeof r->name);
+  t->busy = Busy::kIdle;
+  t->last_block = nullptr;
+  t->frame_count = 0;
+  t->owns_total = t->slot == g_owner_slot;
+  r->state.store(static_cast<uint32_t>(ThreadState::kLive), std::memory_order_release);
+}
+
+// The slot of a thread that has ended, now the caller's.
+Thread* TakeOver(int tid) {
+  const auto used = static_cast<uint32_t>(
+      g_region.header()->sections[kThreads].used.load(std::memory_order_acquire));
+  const uint32_t search = used - 1 < kSearch ? used - 1 : kSearch;
+  for (uint32_t i = 0; i < search; i++) {
+    const uint32_t slot = 1 + g_hand.fetch_add(1, std::memory_order_relaxed) % (used - 1);
+    Thread* t = std::atomic_ref<Thread*>(g_threads[slot]).load(std::memory_order_acquire);
+    if (t == nullptr) continue;
+    std::atomic_ref<int32_t> owner(t->record->tid);
+    int32_t before = owner.load(std::memory_order_acquire);
+    // The kernel reuses numbers: a slot with the caller's own was somebody else's, too.
+    if (before != tid && os::ThreadAlive(before)) continue;
+    if (before == 0) continue;  // another thread is just taking it
+    if (!owner.compare_exchange_strong(before, 0, std::memory_order_acq_rel)) continue;
+    return t;
+  }
+  return nullptr;
+}
+
+Thread* NewSlot() {
+  const uint64_t slot = g_region.Reserve(kThreads, 1);
+  if (slot == Region::kNone || slot >= kMaxThreadSlots) return nullptr;
+  auto* t = static_cast<Thread*>(os::Reserve(sizeof(Thread)));
+  if (t == nullptr) return nullptr;
+  t->slot = static_cast<uint32_t>(slot);
+  t->record = g_region.At<ThreadRecord>(kThreads, slot);
+  std::atomic_ref<Thread*>(g_threads[slot]).store(t, std::memory_order_release);
+  return t;
+}
+
+void NoteThreads(uint32_t slot) {
+  if (slot <= 1) return;
+  g_peak_slack.store(kFlushBytes, std::memory_order_relaxed);
+  g_region.header()->flags.fetch_or(kFlagThreaded, std::memory_order_relaxed);
+}
+
+void ForgetCells(Thread* t) {
+  memset(t->sites, 0, sizeof t->sites);
+  os::Discard(reinterpret_cast<char*>(t) + ((offsetof(Thread, pages) + 4095) & ~size_t{4095}),
+              sizeof t->pages & ~size_t{4095});
+  memset(t->pages, 0, 4096);  // what shares a page with the fields before
+  memset(reinterpret_cast<char*>(t->pages) + sizeof t->pages - 4096, 0, 4096);
+  t->next_site = t->last_site = 0;
+  t->last_block = nullptr;
+  t->frame_count = 0;
+}
+
+}  // namespace
+
+Thread* ClaimThread() {
+  const int tid = os::ThreadId();
+  Thread* t = TakeOver(tid);
+  if (t == nullptr) t = NewSlot();
+  if (t == nullptr) {
+    g_region.CountLoss(Loss::kThreadSlots, 0);
+    return nullptr;
+  }
+  NoteThreads(t->slot);
+  Begin(t, tid);
+  t_thread = t;
+  return t;
+}
+
+Thread* ResetThreadsInChild() {
+  const uint64_t used = g_region.header()->sections[kThreads].used.load();
+  for (uint64_t slot = 1; slot < used && slot < kMaxThreadSlots; slot++) {
+    Thread* t = g_threads[slot];
+    auto* record = g_region.At<ThreadRecord>(kThreads, slot);
+    record->seq.store(0);
+    record->unflushed_bytes = 0;
+    if (t == nullptr) continue;
+    ForgetCells(t);
+    record->tid = -1;  // no such thread here: free to be taken over
+    record->state.store(static_cast<uint32_t>(ThreadState::kInherited));
+  }
+  if (t_thread != nullptr) {
+    g_owner_slot = t_thread->slot;
+    t_thread->record->users = 0;
+    Begin(t_thread, os::ThreadId());
+  }
+  g_peak_slack.store(0);
+  if (g_threads[0] == nullptr) {
+    auto* t = static_cast<Thread*>(os::Reserve(sizeof(Thread)));
+    if (t == nullptr) return nullptr;
+    t->record = g_region.At<ThreadRecord>(kThreads, 0);
+    g_threads[0] = t;
+  } else {
+    ForgetCells(g_threads[0]);
+  }
+  g_threads[0]->record->state.store(static_cast<uint32_t>(ThreadState::kInherited));
+  return g_threads[0];
+}
+
+}  // namespace memtrace

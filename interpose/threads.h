@@ -1,0 +1,24 @@
+// Thread slots: who writes which cells.
+
+#ifndef MEMTRACE_INTERPOSE_THREADS_H_
+#define MEMTRACE_INTERPOSE_THREADS_H_
+
+#include <cstdint>
+
+#include "interpose/thread.h"
+
+namespace memtrace {
+
+inline constexpr uint32_t kMaxThreadSlots = 16384;
+
+// The calling thread's slot and state: that of a thread that has ended, or a new one. Sets
+// t_thread. nullptr: no more slots (counted as lost by the caller's next event).
+Thread* ClaimThread();
+
+// In a forked child: only the calling thread is left; all others' slots are free, no cells are
+// known. Returns the Thread of slot 0, where what was inherited is booked.
+Thread* ResetThreadsInChild();
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_INTERPOSE_THREADS_H_
