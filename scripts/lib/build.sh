@@ -43,3 +43,13 @@ orders_data() {
   mkdir -p "$1"
   (cd "$1" && "$2" "$top/scripts/orders/create_data.py") || die "could not write the orders"
 }
+
+# prepare_demo: everything that the orders program needs in build/demo; PATH and PYTHONPATH so that
+# `memtrace` and `python` are the ones just built and the one with pandas.
+prepare_demo() {
+  orders_venv
+  orders_data build/demo "$top/build/demo/venv/bin/python"
+  cp scripts/orders/main.py build/demo/main.py
+  PATH="$top/$build:$top/build/demo/venv/bin:$PATH"
+  export PYTHONPATH="$top/$build/python"
+}
