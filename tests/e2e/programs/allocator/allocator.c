@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char heap[64u << 20] __attribute__((aligned(64)));
+static char heap[64u << 20] __attribute__((aligned(4096)));
 static size_t heap_used;
 
 static void* bump(size_t alignment, size_t n) {
