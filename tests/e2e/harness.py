@@ -213,13 +213,43 @@ class Session:
         shutil.rmtree(self.regions_dir, ignore_errors=True)
 
 
-def by_function(report):
-    """{function: (count, size)} of a report made with --by function."""
+def plain_name(function):
+    """A function's bare name: no module in front, no parameters or offset behind."""
+    name = function.rsplit("!", 1)[-1]
+    return re.split(r"[(+<]", name, maxsplit=1)[0] or name
+
+
+def sums_by(report, *fields):
+    """{field values: (count, size)} over the rows of a report."""
     sums = {}
     for row in report["rows"]:
-        count, size = sums.get(row["function"], (0, 0))
-        sums[row["function"]] = (count + row["count"], size + row["size"])
+        key = tuple(row[field] for field in fields)
+        key = key[0] if len(fields) == 1 else key
+        count, size = sums.get(key, (0, 0))
+        sums[key] = (count + row["count"], size + row["size"])
     return sums
+
+
+def by_function(report):
+    """{plain function name: (count, size)} of a report made with --by function."""
+    for row in report["rows"]:
+        row["plain"] = plain_name(row["function"])
+    return sums_by(report, "plain")
+
+
+def by_line(report):
+    """{(file's base name, line): (count, size)} of a report made with --by lineno."""
+    for row in report["rows"]:
+        row["base"] = os.path.basename(row["file"])
+    return sums_by(report, "base", "line")
+
+
+def differences(expected, got):
+    """What does not agree, ready to be printed: {} when all does. (0, 0) is the same as absent."""
+    nothing = (0, 0)
+    keys = sorted(set(expected) | set(got), key=str)
+    return {key: {"expected": expected.get(key, nothing), "got": got.get(key, nothing)}
+            for key in keys if tuple(expected.get(key, nothing)) != tuple(got.get(key, nothing))}
 
 
 # ------------------------------------------------------------------------------------------------

@@ -1,0 +1,275 @@
+"""Native programs: every call is accounted for, by site, to the byte.
+
+The programs know their own truth (programs/known.h). A site is a function that calls the allocator
+once, so rows by function name it; allocations of the C library's own have other names and are not
+looked at there. What they come to is checked by libcount, which counts every call of a process in
+front of memtrace.
+"""
+
+import os
+import signal
+import struct
+
+import pytest
+
+import harness
+from harness import by_function, by_line, differences, program
+
+FIGURES = {"total": ("calls", "bytes"), "now": ("live_blocks", "live_bytes"),
+           "peak": ("peak_blocks", "peak_bytes")}
+
+
+def check_sites(session, spec, known, at=("total", "now", "peak"), source=None):
+    """Every site of the program, and no other function named like one, has exactly its figures."""
+    assert known["sites"], "the program tells of no site"
+    for metric in at:
+        blocks, size = FIGURES[metric]
+        report = session.report(spec, "--by", "function", "--domain", "malloc", "--at", metric)
+        assert report["totals"]["lost"] == 0
+        rows = {name: sums for name, sums in by_function(report).items()
+                if name in known["sites"] or name.startswith("site_")}
+        expected = {name: (site[blocks], site[size]) for name, site in known["sites"].items()}
+        assert differences(expected, rows) == {}, f"--at {metric}"
+    if source:
+        check_lines(session, spec, known, source)
+
+
+def check_lines(session, spec, known, source):
+    """The program has debugging information: its sites are known by file and line as well."""
+    rows = by_line(session.report(spec, "--by", "lineno", "--domain", "malloc", "--at", "total"))
+    expected = {(source, site["line"]): (site["calls"], site["bytes"])
+                for site in known["sites"].values() if site["line"]}
+    assert differences(expected, {key: rows[key] for key in rows if key in expected}) == {}
+
+
+def run_to_pause(session, *argv):
+    traced = session.start(argv)
+    return traced, traced.ready()
+
+
+@pytest.mark.parametrize("name, source", [
+    ("alloc_family", "alloc_family.c"), ("new_family", "new_family.cc"),
+    ("next_allocator", "next_allocator.c"), ("early_late", "early_late.cc")])
+def test_one_thread(session, name, source):
+    traced, known = run_to_pause(session, program(name))
+    at = ("total", "now", "peak") if name != "early_late" else ("total", "now")  # it has threads
+    check_sites(session, traced.pid, known, at, source)
+    assert traced.finish() == 0, traced.stderr()
+
+
+def test_threads_free_each_others_blocks(session):
+    traced, known = run_to_pause(session, program("threads"))
+    path = session.snapshot(traced.pid)
+    check_sites(session, path, known, ("total", "now"), "threads.c")
+    whole = session.report(path)["totals"]
+    threads = session.report(path, "--by", "thread")["rows"]
+    assert sum(row["size"] for row in threads) == whole["now_bytes"]
+    assert sum(row["count"] for row in threads) == whole["now_blocks"]
+    assert len(threads) >= 8
+
+
+def test_peak_of_threads_is_within_its_bound(session):
+    """Live bytes at the peak: what the program knows, give or take 32 KiB a thread."""
+    traced, known = run_to_pause(session, program("threads"))
+    report = session.report(traced.pid, "--by", "function", "--domain", "malloc", "--at", "peak")
+    sites = {n: s for n, s in by_function(report).items() if n in known["sites"]}
+    peak = sum(size for _, size in sites.values())
+    assert abs(peak - known["peak"]) <= 9 * 32 * 1024, (peak, known["peak"])
+
+
+def test_signal_handlers(session):
+    traced, known = run_to_pause(session, program("signals"))
+    check_sites(session, traced.pid, known, ("total", "now"), "signals.c")
+    assert traced.finish() == 0, traced.stderr()
+
+
+def test_plugin_is_known_after_dlclose(session):
+    traced, known = run_to_pause(session, program("plugin_host"), program("libplugin.so"))
+    check_sites(session, traced.pid, known, source="plugin_host.c")
+    assert traced.finish() == 0, traced.stderr()
+
+
+def test_fork_in_the_middle(session):
+    traced, child = run_to_pause(session, program("fork_middle"))
+    child_report = session.snapshot(child["pid"])
+    traced.process.stdin.close()
+    parent = traced.ready()
+    assert traced.process.wait(timeout=30) == 0
+    assert child["pid"] != parent["pid"]
+    check_sites(session, session.last_region(parent["pid"]), parent, ("total", "now"))
+    own = {"sites": {n: s for n, s in child["sites"].items() if n != "site_before_fork"}}
+    rows = by_function(session.report(child_report, "--by", "function", "--domain", "malloc",
+                                      "--at", "total"))
+    expected = {n: (s["calls"], s["bytes"]) for n, s in own["sites"].items()}
+    got = {n: s for n, s in rows.items() if n.startswith("site_")}
+    assert differences(expected, got) == {}, "a child's figures are of its own work alone"
+    totals = session.report(child_report, "--at", "now")["totals"]
+    assert totals["lost"] == 0 and totals["now_bytes"] >= 0
+
+
+@pytest.mark.parametrize("how, status", [
+    ("exit", 7), ("_exit", 7), ("quick_exit", 7), ("abort", -signal.SIGABRT),
+    ("kill", -signal.SIGKILL), ("segv", -signal.SIGSEGV)])
+def test_endings(session, how, status):
+    traced, known = run_to_pause(session, program("endings"), how)
+    assert traced.process.wait(timeout=30) == status, traced.stderr()
+    check_sites(session, session.last_region(traced.pid), known)
+
+
+# ------------------------------------------------------------------------------------------------
+# Many threads, one after the other
+
+
+def region_bytes(session, pid):
+    """Memory that the region really takes: the file is sparse."""
+    return sum(os.stat(path).st_blocks * 512 for path in session.regions(pid))
+
+
+def resident_bytes(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+
+
+def test_memory_is_bounded_by_threads_alive(session):
+    """20,000 threads, four at a time; MEMTRACE_E2E_THREADS=1000000 for a long run."""
+    count = int(os.environ.get("MEMTRACE_E2E_THREADS", 20000))
+    traced, _ = run_to_pause(session, program("many_threads"), str(count))
+    region, resident = region_bytes(session, traced.pid), resident_bytes(traced.pid)
+    assert region > 0
+    traced.go_on()
+    known = traced.ready(timeout=100 + count // 1000)
+    assert region_bytes(session, traced.pid) - region <= 64 * 1024
+    assert resident_bytes(traced.pid) - resident <= 2 * 1024 * 1024
+    check_sites(session, traced.pid, known, ("total", "now"))
+    assert traced.finish() == 0, traced.stderr()
+
+
+def test_many_threads_at_once(session):
+    traced, _ = run_to_pause(session, program("many_threads"), "6400", "64")
+    traced.go_on()
+    check_sites(session, traced.pid, traced.ready(), ("total", "now"))
+    assert traced.finish() == 0, traced.stderr()
+
+
+# ------------------------------------------------------------------------------------------------
+# Killed at any moment
+
+
+def last_mark(traced, wait_for=0):
+    mark = 0
+    while mark < wait_for or not wait_for:
+        line = traced.line()
+        if not line and not traced.pending:
+            break
+        if line.startswith("MARK "):
+            mark = int(line.split()[1])
+    return mark
+
+
+def check_marks(session, spec, low, high):
+    """The figures lie between those at two marks; one kept block is 48 bytes, a freed one 24."""
+    rows = by_function(session.report(spec, "--by", "function", "--domain", "malloc", "--at", "total"))
+    live = by_function(session.report(spec, "--by", "function", "--domain", "malloc", "--at", "now"))
+    kept, freed = rows["site_kept"], rows["site_freed"]
+    assert low * 1000 <= kept[0] <= high * 1000 and kept[1] == 48 * kept[0]
+    assert low * 500 <= freed[0] <= high * 500 and freed[1] == 24 * freed[0]
+    assert live["site_kept"] == kept
+    assert live.get("site_freed", (0, 0))[0] in (0, 1)
+
+
+def test_killed_in_the_middle(session):
+    traced = session.start([program("marks")])
+    last_mark(traced, wait_for=50)
+    traced.process.send_signal(signal.SIGKILL)
+    mark = last_mark(traced)
+    assert traced.process.wait(timeout=30) == -signal.SIGKILL
+    path = session.snapshot(session.last_region(traced.pid))
+    check_marks(session, path, mark, mark + 1)
+    assert session.report(path)["totals"]["lost"] == 0
+
+
+def test_dead_process_by_pid(session):
+    traced = session.start([program("marks")])
+    last_mark(traced, wait_for=5)
+    traced.process.send_signal(signal.SIGKILL)
+    mark = last_mark(traced)
+    traced.process.wait(timeout=30)
+    check_marks(session, session.snapshot(traced.pid), mark, mark + 1)
+
+
+def test_snapshot_of_a_running_process(session):
+    """The process is not stopped: figures lie between the marks before and after the snapshot."""
+    traced = session.start([program("marks")])
+    before = last_mark(traced, wait_for=10)
+    path = session.snapshot(traced.pid)
+    traced.process.send_signal(signal.SIGKILL)
+    after = last_mark(traced)
+    rows = by_function(session.report(path, "--by", "function", "--domain", "malloc", "--at", "total"))
+    live = by_function(session.report(path, "--by", "function", "--domain", "malloc", "--at", "now"))
+    assert before * 1000 <= rows["site_kept"][0] <= (after + 1) * 1000
+    assert live["site_kept"] == rows["site_kept"]
+    assert 0 <= live.get("site_freed", (0, 0))[0] <= 1
+
+
+# ------------------------------------------------------------------------------------------------
+# Totals against the second witness
+
+
+def counted(path):
+    calls, size, frees, _ = struct.unpack("<4Q", path.read_bytes())
+    return {"alloc_blocks": calls, "alloc_bytes": size, "now_blocks": calls - frees}
+
+
+def totals_of(session, spec, keys):
+    report = session.report(spec, "--domain", "malloc")
+    assert report["totals"]["lost"] == 0
+    return {key: report["totals"][key] for key in keys}
+
+
+@pytest.mark.parametrize("name", [
+    "alloc_family", "c_library_allocs", "threads", "signals", "early_late", "new_family"])
+def test_totals_of_known_programs(session, tmp_path, name):
+    env = session.env(preload_first=[program("libcount.so")], COUNT_FILE=tmp_path / "count")
+    traced = session.start([program(name)], env)
+    traced.ready()
+    expected = counted(tmp_path / "count")
+    if name == "new_family":
+        del expected["alloc_bytes"]  # libstdc++ rounds the sizes of aligned blocks up
+    assert expected["alloc_blocks"] > 100 or name == "early_late"
+    assert totals_of(session, traced.pid, expected) == expected
+
+
+@pytest.mark.parametrize("argv", [
+    ["/usr/bin/perl", "-e", "my %h; $h{$_ % 977} .= 'x' x $_ for 1..3000; print length join ',', %h"],
+    ["/usr/bin/sort", "--parallel=2", harness.__file__],
+    ["/bin/bash", "-c", "for i in {1..300}; do a+=($i); done; echo ${#a[@]}"],
+    ["/bin/ls", "-lR", "/usr/share/doc/bash", "/usr/bin"]], ids=["perl", "sort", "bash", "ls"])
+def test_totals_of_programs_of_others(session, tmp_path, argv):
+    if not os.path.exists(argv[0]):
+        pytest.skip(f"{argv[0]} is not installed")
+    plain = harness.run(argv).stdout
+    env = session.env(preload_first=[program("libcount.so")], COUNT_FILE=tmp_path / "count")
+    traced = harness.run(argv, env=env)
+    assert traced.stdout == plain and traced.stderr == ""
+    regions = session.regions()
+    assert len(regions) == 1, regions
+    expected = counted(tmp_path / "count")
+    assert expected["alloc_blocks"] > 50
+    assert totals_of(session, regions[0], expected) == expected
+
+
+def test_c_library_allocates_for_the_caller(session):
+    """strdup and its like: the site is the C library's function."""
+    traced, known = run_to_pause(session, program("c_library_allocs"))
+    total = by_function(session.report(traced.pid, "--by", "function", "--domain", "malloc",
+                                       "--at", "total"))
+    now = by_function(session.report(traced.pid, "--by", "function", "--domain", "malloc"))
+
+    def pick(rows, names):
+        return [sum(rows.get(n, (0, 0))[i] for n in names) for i in (0, 1)]
+
+    assert pick(total, ["strdup", "__strdup"]) == known["strdup"][:2]
+    assert pick(now, ["strdup", "__strdup"])[0] == known["strdup"][2]
+    assert pick(total, ["strndup", "__strndup"]) == known["strndup"][:2]
+    assert pick(now, ["getdelim", "__getdelim", "_IO_getdelim", "getline", "__getline"]) == [
+        1, known["getline"]]
