@@ -1,0 +1,120 @@
+#include "tools/read/stack_decoder.h"
+
+#include "absl/strings/str_format.h"
+
+namespace memtrace {
+
+StackDecoder::StackDecoder(const RegionFile& region, const std::vector<Module>& modules,
+                           Symbolizer* symbolizer, Profile* profile)
+    : region_(region),
+      modules_(modules),
+      symbolizer_(symbolizer),
+      profile_(profile),
+      nodes_(region, kNodes),
+      frames_(region, kFrames),
+      codes_(region, kCodes) {
+  node_ids_[0] = 0;
+  frame_ids_[0] = 0;
+  string_ids_[0] = 0;
+}
+
+absl::Status StackDecoder::Damaged(const std::string& what) const {
+  return absl::DataLossError(absl::StrFormat("%s: damaged: %s", region_.path(), what));
+}
+
+absl::StatusOr<StringId> StackDecoder::Text(uint32_t id) {
+  if (auto it = string_ids_.find(id); it != string_ids_.end()) return it->second;
+  absl::StatusOr<std::string> text = ReadString(region_, id);
+  if (!text.ok()) return text.status();
+  return string_ids_[id] = profile_->InternString(*text);
+}
+
+// Climbs to the nearest known ancestor, then comes down again: stacks may be deeper than our own.
+absl::StatusOr<NodeId> StackDecoder::Node(uint32_t node) {
+  if (auto it = node_ids_.find(node); it != node_ids_.end()) return it->second;
+  std::vector<std::pair<uint32_t, uint32_t>> climbed;  // node, frame
+  auto known = node_ids_.end();
+  for (uint32_t at = node; (known = node_ids_.find(at)) == node_ids_.end();) {
+    NodeRecord record;
+    if (at >= nodes_.Count() || !nodes_.Copy(at, &record)) {
+      return Damaged(absl::StrFormat("stack %d is outside the file", at));
+    }
+    if (record.frame == 0 || record.parent >= at) {
+      return Damaged(
+          absl::StrFormat("stack %d has frame %d and parent %d", at, record.frame, record.parent));
+    }
+    climbed.emplace_back(at, record.frame);
+    at = record.parent;
+  }
+  NodeId parent = known->second;
+  for (; !climbed.empty(); climbed.pop_back()) {
+    absl::StatusOr<FrameId> frame = Frame(climbed.back().second);
+    if (!frame.ok()) return frame.status();
+    parent = profile_->InternNode(parent, *frame);
+    node_ids_[climbed.back().first] = parent;
+  }
+  return parent;
+}
+
+absl::StatusOr<FrameId> StackDecoder::Frame(uint32_t frame) {
+  if (auto it = frame_ids_.find(frame); it != frame_ids_.end()) return it->second;
+  FrameRecord record;
+  if (frame >= frames_.Count() || !frames_.Copy(frame, &record)) {
+    return Damaged(absl::StrFormat("frame %d is outside the file", frame));
+  }
+  const uint32_t owner = record.kind_owner & 0x0fffffff;
+  absl::StatusOr<FrameId> id = 0;
+  switch (static_cast<FrameKind>(record.kind_owner >> 28)) {
+    case FrameKind::kPython:
+      id = PythonFrame(record, owner);
+      break;
+    case FrameKind::kNative:
+      id = NativeFrame(record, owner);
+      break;
+    default:
+      return Damaged(
+          absl::StrFormat("frame %d is of unknown kind %d", frame, record.kind_owner >> 28));
+  }
+  if (id.ok()) frame_ids_[frame] = *id;
+  return id;
+}
+
+absl::StatusOr<FrameId> StackDecoder::PythonFrame(const FrameRecord& record, uint32_t code) {
+  CodeRecord content;
+  if (code >= codes_.Count() || !codes_.Copy(code, &content) || content.filename == 0) {
+    return Damaged(absl::StrFormat("code %d is not there", code));
+  }
+  absl::StatusOr<StringId> name = Text(content.name);
+  if (!name.ok()) return name.status();
+  absl::StatusOr<StringId> filename = Text(content.filename);
+  if (!filename.ok()) return filename.status();
+  memtrace::Frame frame;
+  frame.kind = FrameKind::kPython;
+  frame.function =
+      profile_->InternFunction({*name, *filename, static_cast<int64_t>(content.first_line)});
+  frame.line = record.line;
+  return profile_->InternFrame(frame);
+}
+
+absl::StatusOr<FrameId> StackDecoder::NativeFrame(const FrameRecord& record, uint32_t module) {
+  memtrace::Frame frame;
+  frame.kind = FrameKind::kNative;
+  frame.address = record.address;
+  if (module == 0) return profile_->InternFrame(frame);
+  if (module >= modules_.size()) {
+    return Damaged(absl::StrFormat("module %d is not there", module));
+  }
+  NativeSymbol symbol;
+  if (symbolizer_ != nullptr) symbol = symbolizer_->Resolve(modules_[module], record.address);
+  const std::string& path = modules_[module].path;
+  frame.module = profile_->InternString(path);
+  frame.line = symbol.line;
+  Function function;
+  function.name = profile_->InternString(symbol.function);
+  function.filename = symbol.file.empty() ? frame.module : profile_->InternString(symbol.file);
+  function.start_line = symbol.start_line;
+  frame.function = profile_->InternFunction(function);
+  return profile_->InternFrame(frame);
+}
+
+}  // namespace memtrace

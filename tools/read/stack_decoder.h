@@ -1,0 +1,51 @@
+// Stacks of a region, made into stacks of a profile on demand.
+//
+// Only what samples refer to is looked at. Each frame and each node is decoded once; a damaged
+// reference is an error that names it.
+
+#ifndef MEMTRACE_TOOLS_READ_STACK_DECODER_H_
+#define MEMTRACE_TOOLS_READ_STACK_DECODER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "tools/model/profile.h"
+#include "tools/read/region_file.h"
+#include "tools/read/section_view.h"
+#include "tools/read/symbolize.h"
+
+namespace memtrace {
+
+class StackDecoder {
+ public:
+  // `modules`: index = module id of the region.
+  StackDecoder(const RegionFile& region, const std::vector<Module>& modules, Symbolizer* symbolizer,
+               Profile* profile);
+
+  absl::StatusOr<NodeId> Node(uint32_t node);
+  absl::StatusOr<FrameId> Frame(uint32_t frame);
+
+ private:
+  absl::StatusOr<FrameId> PythonFrame(const FrameRecord& record, uint32_t code);
+  absl::StatusOr<FrameId> NativeFrame(const FrameRecord& record, uint32_t module);
+  absl::StatusOr<StringId> Text(uint32_t id);
+  absl::Status Damaged(const std::string& what) const;
+
+  const RegionFile& region_;
+  const std::vector<Module>& modules_;
+  Symbolizer* const symbolizer_;
+  Profile* const profile_;
+  const SectionView nodes_;
+  const SectionView frames_;
+  const SectionView codes_;
+  absl::flat_hash_map<uint32_t, NodeId> node_ids_;
+  absl::flat_hash_map<uint32_t, FrameId> frame_ids_;
+  absl::flat_hash_map<uint32_t, StringId> string_ids_;
+};
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_TOOLS_READ_STACK_DECODER_H_

@@ -1,0 +1,53 @@
+// Names for native code: module and address in, function, file and line out.
+//
+// Role. Runs when a snapshot is taken or a region reported, outside the traced process, for the
+// addresses that have figures. Uses what is there, best first: DWARF in the file or in a separate
+// debug file of the same build-id (function, file, line), then the ELF symbol tables (function),
+// then nothing, and the reader shows module+0xoffset. Never asks a network service.
+//
+// Invariants
+//  1. A file whose build-id is not the recorded one gives no names: they would be wrong.
+//  2. An address is a return address; it is looked up one byte earlier, in the call itself.
+//  3. The function is the one that exists in machine code, and the line is the one within it, also
+//     where the call was inlined into it.
+//  4. Names are demangled, and Rust's hashes are left out, so that they compare across builds.
+//  5. When the time given to it is up, it goes on with symbol tables alone.
+//
+// Threading: none; one Symbolizer belongs to one thread.
+
+#ifndef MEMTRACE_TOOLS_READ_SYMBOLIZE_H_
+#define MEMTRACE_TOOLS_READ_SYMBOLIZE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "tools/model/profile.h"
+
+namespace memtrace {
+
+struct NativeSymbol {
+  std::string function;    // empty: unknown
+  std::string file;        // empty: no line information
+  int64_t line = 0;        // 0: unknown
+  int64_t start_line = 0;  // of the function
+};
+
+class Symbolizer {
+ public:
+  virtual ~Symbolizer() = default;
+  // `address` is relative to the module's load bias, as in the file's own symbol table.
+  virtual NativeSymbol Resolve(const Module& module, uint64_t address) = 0;
+};
+
+// One that looks into the files on disk.
+std::unique_ptr<Symbolizer> MakeSymbolizer(absl::Duration dwarf_time = absl::Seconds(2));
+
+// C++ and Rust names as people write them; others unchanged.
+std::string Demangle(absl::string_view symbol);
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_TOOLS_READ_SYMBOLIZE_H_
