@@ -1,6 +1,8 @@
 #include "tools/model/profile.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 namespace memtrace {
@@ -9,37 +11,35 @@ namespace {
 constexpr std::array<absl::string_view, kDomainCount> kDomainNames = {"", "malloc", "python.mem",
                                                                       "python.obj", "mmap"};
 
+constexpr int64_t Values::*kFields[] = {&Values::alloc_objects,     &Values::alloc_bytes,
+                                        &Values::inuse_objects,     &Values::inuse_bytes,
+                                        &Values::peak_objects,      &Values::peak_bytes,
+                                        &Values::temporary_objects, &Values::temporary_bytes};
+
+// Figures of a hostile file must not overflow: sums stop far beyond every honest one, and the
+// difference of two of them still fits.
+using Wide = __int128;
+constexpr int64_t kBound = int64_t{1} << 61;
+
+int64_t Bounded(Wide value) {
+  return static_cast<int64_t>(std::clamp<Wide>(value, -kBound, kBound));
+}
+
 }  // namespace
 
 Values& Values::operator+=(const Values& o) {
-  alloc_objects += o.alloc_objects;
-  alloc_bytes += o.alloc_bytes;
-  inuse_objects += o.inuse_objects;
-  inuse_bytes += o.inuse_bytes;
-  peak_objects += o.peak_objects;
-  peak_bytes += o.peak_bytes;
-  temporary_objects += o.temporary_objects;
-  temporary_bytes += o.temporary_bytes;
+  for (auto field : kFields) this->*field = Bounded(Wide{this->*field} + o.*field);
   return *this;
 }
 
 Values& Values::operator-=(const Values& o) {
-  alloc_objects -= o.alloc_objects;
-  alloc_bytes -= o.alloc_bytes;
-  inuse_objects -= o.inuse_objects;
-  inuse_bytes -= o.inuse_bytes;
-  peak_objects -= o.peak_objects;
-  peak_bytes -= o.peak_bytes;
-  temporary_objects -= o.temporary_objects;
-  temporary_bytes -= o.temporary_bytes;
+  for (auto field : kFields) this->*field = Bounded(Wide{this->*field} - o.*field);
   return *this;
 }
 
 bool Values::operator==(const Values& o) const {
-  return alloc_objects == o.alloc_objects && alloc_bytes == o.alloc_bytes &&
-         inuse_objects == o.inuse_objects && inuse_bytes == o.inuse_bytes &&
-         peak_objects == o.peak_objects && peak_bytes == o.peak_bytes &&
-         temporary_objects == o.temporary_objects && temporary_bytes == o.temporary_bytes;
+  return std::all_of(std::begin(kFields), std::end(kFields),
+                     [&](auto field) { return this->*field == o.*field; });
 }
 
 Profile::Profile() {

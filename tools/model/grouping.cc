@@ -1,0 +1,285 @@
+#include "tools/model/grouping.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace memtrace {
+namespace {
+
+constexpr uint32_t kNoRow = UINT32_MAX;
+
+bool Matches(const std::string& pattern, const FileName& file) {
+  for (const std::string* name : {&file.shown, &file.recorded, &file.absolute}) {
+    if (fnmatch(pattern.c_str(), name->c_str(), FNM_NOESCAPE) == 0) return true;
+  }
+  return false;
+}
+
+bool MatchesAny(const std::vector<std::string>& patterns, const FileName& file) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return Matches(pattern, file); });
+}
+
+std::string ThreadLabel(const Thread& thread) {
+  const std::string name = thread.name.empty() ? "(unnamed)" : thread.name;
+  return thread.users > 1 ? absl::StrFormat("%s (%d threads)", name, thread.users)
+                          : absl::StrFormat("%s (tid %d)", name, thread.tid);
+}
+
+}  // namespace
+
+// One profile's way through a Grouping.
+class Walker {
+ public:
+  Walker(const Profile& profile, Grouping* grouping, Grouping::Column column)
+      : profile_(profile),
+        grouping_(grouping),
+        view_(grouping->view_),
+        column_(column),
+        names_(profile, grouping->view_.mappings) {
+    for (Domain domain : view_.domains) domains_ |= 1u << static_cast<uint32_t>(domain);
+  }
+
+  void Add(const Sample& sample) {
+    grouping_->whole_[column_] += sample.values;
+    if (domains_ != 0 && (domains_ >> static_cast<uint32_t>(sample.domain) & 1) == 0) return;
+    const FrameId frame = FrameOf(sample);
+    if (!PassesFiles(sample.process, frame)) return;
+    grouping_->selected_[column_] += sample.values;
+    switch (view_.by) {
+      case GroupBy::kLine:
+      case GroupBy::kFile:
+      case GroupBy::kFunction:
+        return view_.cumulative
+                   ? AddWithCallers(sample, frame)
+                   : grouping_->AddTo(RowOfFrame(sample.process, frame), sample, column_);
+      case GroupBy::kTraceback:
+        return grouping_->AddTo(RowOfStack(sample, frame), sample, column_);
+      case GroupBy::kDomain:
+        return AddLabelled(sample, DomainLabel(sample.domain), DomainLabel(sample.domain));
+      case GroupBy::kThread:
+        return AddThread(sample);
+      case GroupBy::kProcess:
+        return AddProcess(sample);
+    }
+  }
+
+ private:
+  using Key = std::pair<uint32_t, uint32_t>;  // process, and a frame or a node
+
+  static std::string DomainLabel(Domain domain) {
+    return domain == Domain::kNone ? "(no domain)" : std::string(DomainName(domain));
+  }
+
+  // Whether a frame can own a sample.
+  bool Counts(uint32_t process, FrameId id) {
+    const Frame& frame = profile_.frame(id);
+    if (frame.kind != FrameKind::kPython) return false;
+    if (!view_.own) return true;
+    const FileName& file = names_.Of(process, profile_.function(frame.function).filename);
+    return file.origin == FileOrigin::kProgram;
+  }
+
+  // The frame that a sample belongs to; 0: none.
+  FrameId FrameOf(const Sample& sample) {
+    auto [it, fresh] = frame_of_.try_emplace(Key(sample.process, sample.node), 0);
+    if (fresh) it->second = FindFrame(sample);
+    if (it->second != 0 || view_.own) return it->second;
+    return sample.caller != 0 ? sample.caller : profile_.node(sample.node).frame;
+  }
+
+  FrameId FindFrame(const Sample& sample) {
+    for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
+      if (Counts(sample.process, profile_.node(n).frame)) return profile_.node(n).frame;
+    }
+    return 0;
+  }
+
+  bool PassesFiles(uint32_t process, FrameId id) {
+    if (view_.include.empty() && view_.exclude.empty()) return true;
+    auto [it, fresh] = passes_.try_emplace(Key(process, id), false);
+    if (fresh) {
+      const FileName file = id == 0 ? FileName{} : PlaceOf(process, id).file;
+      it->second = (view_.include.empty() || MatchesAny(view_.include, file)) &&
+                   !MatchesAny(view_.exclude, file);
+    }
+    return it->second;
+  }
+
+  Place PlaceOf(uint32_t process, FrameId id) {
+    const Frame& frame = profile_.frame(id);
+    const Function& function = profile_.function(frame.function);
+    Place place;
+    place.kind = frame.kind;
+    place.line = frame.line;
+    place.function = profile_.string(function.name);
+    const bool no_source =
+        frame.kind == FrameKind::kNative && (frame.line == 0 || function.filename == 0);
+    if (no_source) {
+      place.file = names_.Of(process, frame.module != 0 ? frame.module : function.filename);
+      place.address = frame.address;
+    } else {
+      place.file = names_.Of(process, function.filename);
+    }
+    return place;
+  }
+
+  // The key of a place, and the place without what the grouping leaves out.
+  std::string KeyOf(Place* place, GroupBy by) {
+    // An address says which call it was only where nothing better is known.
+    if (!place->function.empty()) place->address = 0;
+    switch (by) {
+      case GroupBy::kFile:
+        place->line = 0;
+        place->function.clear();
+        place->address = 0;
+        return absl::StrCat("file:", place->file.key);
+      case GroupBy::kFunction:
+        place->line = 0;
+        return absl::StrFormat("function:%s:%s:%x", place->file.key, place->function,
+                               place->address);
+      default:
+        // Native code without lines: the function, or the address, takes the line's part.
+        return place->line != 0 || place->kind == FrameKind::kPython
+                   ? absl::StrCat("line:", place->file.key, ":", place->line)
+                   : absl::StrFormat("native:%s:%s:%x", place->file.key, place->function,
+                                     place->address);
+    }
+  }
+
+  uint32_t RowOfFrame(uint32_t process, FrameId frame) {
+    auto [it, fresh] = row_of_frame_.try_emplace(Key(process, frame), kNoRow);
+    if (!fresh) return it->second;
+    uint32_t row;
+    if (frame == 0) {
+      row = RowWithoutFrame();
+    } else {
+      Place place = PlaceOf(process, frame);
+      std::string key = KeyOf(&place, view_.by);
+      row = grouping_->RowFor(std::move(key), {std::move(place)}, "");
+    }
+    row_of_frame_[Key(process, frame)] = row;
+    return row;
+  }
+
+  uint32_t RowWithoutFrame() {
+    const std::string label = view_.own ? "(no own line)" : "(no Python frame)";
+    return grouping_->RowFor(absl::StrCat("none:", label), {}, label);
+  }
+
+  // Each place of the stack once, however often it recurs.
+  void AddWithCallers(const Sample& sample, FrameId innermost) {
+    touched_.clear();
+    touched_.push_back(RowOfFrame(sample.process, innermost));
+    for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
+      const FrameId frame = profile_.node(n).frame;
+      if (Counts(sample.process, frame)) touched_.push_back(RowOfFrame(sample.process, frame));
+    }
+    std::sort(touched_.begin(), touched_.end());
+    touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
+    for (uint32_t row : touched_) grouping_->AddTo(row, sample, column_);
+  }
+
+  uint32_t RowOfStack(const Sample& sample, FrameId frame) {
+    // Without a frame in the stack that counts, the native caller is all of it.
+    const bool from_caller = frame != 0 && frame == sample.caller;
+    if (frame == 0 || from_caller) return RowOfFrame(sample.process, frame);
+    auto [it, fresh] = row_of_stack_.try_emplace(Key(sample.process, sample.node), kNoRow);
+    if (!fresh) return it->second;
+    std::vector<Place> places;
+    std::string key = "stack:";
+    for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
+      const FrameId id = profile_.node(n).frame;
+      if (view_.own && !Counts(sample.process, id)) continue;
+      Place place = PlaceOf(sample.process, id);
+      auto [number, unused] = grouping_->place_ids_.try_emplace(
+          KeyOf(&place, GroupBy::kTraceback), static_cast<uint32_t>(grouping_->place_ids_.size()));
+      absl::StrAppend(&key, number->second, ",");
+      places.push_back(std::move(place));
+    }
+    it->second = grouping_->RowFor(std::move(key), std::move(places), "");
+    return it->second;
+  }
+
+  void AddLabelled(const Sample& sample, std::string key, std::string label) {
+    grouping_->AddTo(grouping_->RowFor(std::move(key), {}, std::move(label)), sample, column_);
+  }
+
+  // Thread ids differ from run to run, and most threads have the same name: matched are the slots,
+  // which are given out in the order of first allocation.
+  void AddThread(const Sample& sample) {
+    Thread thread;
+    if (sample.process < profile_.processes.size()) {
+      const Process& process = profile_.processes[sample.process];
+      if (sample.thread < process.threads.size()) thread = process.threads[sample.thread];
+    }
+    AddLabelled(sample,
+                absl::StrCat("thread:", sample.process, ":", sample.thread, ":", thread.name),
+                ThreadLabel(thread));
+  }
+
+  void AddProcess(const Sample& sample) {
+    Process process;
+    if (sample.process < profile_.processes.size()) process = profile_.processes[sample.process];
+    AddLabelled(sample, absl::StrCat("process:", CommandText(process)),
+                absl::StrFormat("%d %s", process.pid, CommandText(process)));
+  }
+
+  const Profile& profile_;
+  Grouping* grouping_;
+  const View& view_;
+  const Grouping::Column column_;
+  FileNames names_;
+  uint32_t domains_ = 0;
+  absl::flat_hash_map<Key, FrameId> frame_of_;
+  absl::flat_hash_map<Key, bool> passes_;
+  absl::flat_hash_map<Key, uint32_t> row_of_frame_;
+  absl::flat_hash_map<Key, uint32_t> row_of_stack_;
+  std::vector<uint32_t> touched_;
+};
+
+absl::Status Grouping::Add(const Profile& profile, Column column) {
+  absl::StatusOr<std::vector<uint32_t>> picked = PickProcesses(profile, view_.process);
+  if (!picked.ok()) return picked.status();
+  std::vector<bool> wanted(std::max<size_t>(profile.processes.size(), 1), false);
+  for (uint32_t process : *picked) wanted[process] = true;
+  if (profile.processes.empty()) wanted[0] = true;
+  Walker walker(profile, this, column);
+  for (const Sample& sample : profile.samples()) {
+    if (sample.process < wanted.size() && wanted[sample.process]) walker.Add(sample);
+  }
+  return absl::OkStatus();
+}
+
+uint32_t Grouping::RowFor(std::string key, std::vector<Place> frames, std::string label) {
+  auto [it, fresh] = row_ids_.try_emplace(key, static_cast<uint32_t>(rows_.size()));
+  if (fresh) {
+    Row& row = rows_.emplace_back();
+    row.key = std::move(key);
+    row.frames = std::move(frames);
+    row.label = std::move(label);
+  }
+  return it->second;
+}
+
+void Grouping::AddTo(uint32_t id, const Sample& sample, Column column) {
+  Row& row = rows_[id];
+  (column == kNew ? row.values : row.old_values) += sample.values;
+  const bool matters =
+      SizeOf(sample.values, view_.metric) != 0 || CountOf(sample.values, view_.metric) != 0;
+  if (matters) row.domains |= 1u << static_cast<uint32_t>(sample.domain);
+}
+
+void Grouping::MoveTo(Table* table) && {
+  table->rows = std::move(rows_);
+  table->selected = selected_[kNew];
+  table->old_selected = selected_[kOld];
+  table->whole = whole_[kNew];
+  table->old_whole = whole_[kOld];
+}
+
+}  // namespace memtrace

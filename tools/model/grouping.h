@@ -1,0 +1,47 @@
+// How samples become rows; aggregate.h is the way in.
+//
+// One Grouping takes one profile, or an old and a new one: rows meet by their keys. Per profile a
+// Walker remembers, for each (process, frame) and each (process, stack), what was worked out
+// before, so that the work grows with the number of different frames and not with the samples'
+// depth.
+
+#ifndef MEMTRACE_TOOLS_MODEL_GROUPING_H_
+#define MEMTRACE_TOOLS_MODEL_GROUPING_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "tools/model/aggregate.h"
+
+namespace memtrace {
+
+class Grouping {
+ public:
+  enum Column { kOld, kNew };
+
+  explicit Grouping(const View& view) : view_(view) {}
+
+  absl::Status Add(const Profile& profile, Column column);
+
+  // Rows and sums, unordered.
+  void MoveTo(Table* table) &&;
+
+ private:
+  friend class Walker;
+
+  uint32_t RowFor(std::string key, std::vector<Place> frames, std::string label);
+  void AddTo(uint32_t row, const Sample& sample, Column column);
+
+  const View& view_;
+  std::vector<Row> rows_;
+  absl::flat_hash_map<std::string, uint32_t> row_ids_;
+  absl::flat_hash_map<std::string, uint32_t> place_ids_;  // numbers for traceback keys
+  Values selected_[2], whole_[2];
+};
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_TOOLS_MODEL_GROUPING_H_
