@@ -13,11 +13,25 @@ namespace memtrace {
 
 #define MEMTRACE_EXPORT extern "C" __attribute__((visibility("default")))
 
+// Whether operator new, called from a little further up this stack, has left a note. One that is
+// farther away is of a call that ended with an exception.
+inline bool HasNewNote(const Thread* t, const char* frame) {
+  constexpr uintptr_t kNear = 1024;
+  return t->new_caller != 0 && static_cast<uintptr_t>(t->new_frame - frame) < kNear;
+}
+
 // call() allocates and returns the block.
 template <class Call>
 inline void* RecordedAlloc(size_t bytes, Domain domain, uintptr_t caller, Call&& call) {
   Thread* t = Enter();
   if (t == nullptr) return call();
+  if (domain == Domain::kMalloc && __builtin_expect(t->new_caller != 0, 0)) {
+    if (HasNewNote(t, static_cast<const char*>(__builtin_frame_address(0)))) {
+      caller = t->new_caller;
+      bytes = t->new_bytes;
+    }
+    t->new_caller = 0;
+  }
   const uint32_t site = SiteHere(t, domain, caller);
   t->busy = Busy::kAllocating;
   void* p = call();

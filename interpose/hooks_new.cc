@@ -2,8 +2,9 @@
 // Each forwards to the next definition; the malloc inside it is part of the same block.
 
 #include <dlfcn.h>
+#include <malloc.h>
+#include <stdlib.h>
 
-#include <cstddef>
 #include <new>
 
 #include "interpose/hooks.h"
@@ -46,33 +47,33 @@ class Lazy {
   std::atomic<F> found_{nullptr};
 };
 
-// operator new may throw: the thread must not be left busy.
-struct Restore {
-  Thread* t;
-  ~Restore() { t->busy = Busy::kIdle; }
-};
-
+// Notes who wrote `new` and what for, and calls the real operator, whose malloc takes the note.
+//
+// Nothing may be left to clean up here: an exception that passes would need an unwinder of ours in
+// the middle of the program's. So the thread is not busy meanwhile, and a note that was not taken
+// (an allocator whose operator new does not go through malloc) is recorded afterwards.
 template <class Call>
 inline void* RecordedNew(size_t bytes, uintptr_t caller, Call&& call) {
-  Thread* t = Enter();
-  if (t == nullptr) return call();
-  Restore restore{t};
-  const uint32_t site = SiteHere(t, Domain::kMalloc, caller);
-  t->busy = Busy::kAllocating;
+  Thread* t = t_thread != nullptr ? t_thread : EnterSlow();
+  const char* frame = static_cast<const char*>(__builtin_frame_address(0));
+  if (t == nullptr || t->busy != Busy::kIdle || HasNewNote(t, frame)) return call();
+  t->new_caller = caller;
+  t->new_bytes = bytes;
+  t->new_frame = frame;
   void* p = call();
-  t->busy = Busy::kRecording;
-  if (p != nullptr) RecordAlloc(t, p, bytes, site);
-  return p;
+  if (__builtin_expect(t->new_caller == 0, 1)) return p;
+  t->new_caller = 0;
+  return RecordedAlloc(bytes, Domain::kMalloc, caller, [p] { return p; });
 }
 
 using Align = std::align_val_t;
 using NoThrow = const std::nothrow_t&;
 
-// Where no C++ library can be found at all, malloc is what operator new is made of.
+// Where no C++ library can be found at all, nobody can throw or catch std::bad_alloc either.
 void* Fallback(size_t bytes, size_t alignment = 0) {
   if (bytes == 0) bytes = 1;
-  void* p = alignment == 0 ? g_real.malloc(bytes) : g_real.memalign(alignment, bytes);
-  if (p == nullptr) throw std::bad_alloc();
+  void* p = alignment == 0 ? malloc(bytes) : memalign(alignment, bytes);
+  if (p == nullptr) abort();
   return p;
 }
 
@@ -97,19 +98,19 @@ using namespace memtrace;
 MEMTRACE_NEW(_Znwm, void* (*)(size_t), (size_t bytes), (bytes), Fallback(bytes))
 MEMTRACE_NEW(_Znam, void* (*)(size_t), (size_t bytes), (bytes), Fallback(bytes))
 MEMTRACE_NEW(_ZnwmRKSt9nothrow_t, void* (*)(size_t, NoThrow), (size_t bytes, NoThrow tag),
-             (bytes, tag), g_real.malloc(bytes == 0 ? 1 : bytes))
+             (bytes, tag), malloc(bytes == 0 ? 1 : bytes))
 MEMTRACE_NEW(_ZnamRKSt9nothrow_t, void* (*)(size_t, NoThrow), (size_t bytes, NoThrow tag),
-             (bytes, tag), g_real.malloc(bytes == 0 ? 1 : bytes))
+             (bytes, tag), malloc(bytes == 0 ? 1 : bytes))
 MEMTRACE_NEW(_ZnwmSt11align_val_t, void* (*)(size_t, Align), (size_t bytes, Align align),
              (bytes, align), Fallback(bytes, static_cast<size_t>(align)))
 MEMTRACE_NEW(_ZnamSt11align_val_t, void* (*)(size_t, Align), (size_t bytes, Align align),
              (bytes, align), Fallback(bytes, static_cast<size_t>(align)))
 MEMTRACE_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, void* (*)(size_t, Align, NoThrow),
              (size_t bytes, Align align, NoThrow tag), (bytes, align, tag),
-             g_real.memalign(static_cast<size_t>(align), bytes))
+             memalign(static_cast<size_t>(align), bytes))
 MEMTRACE_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, void* (*)(size_t, Align, NoThrow),
              (size_t bytes, Align align, NoThrow tag), (bytes, align, tag),
-             g_real.memalign(static_cast<size_t>(align), bytes))
+             memalign(static_cast<size_t>(align), bytes))
 
 #define MEMTRACE_DELETE(name, type, parameters, arguments) \
   namespace {                                              \

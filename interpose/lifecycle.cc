@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,22 @@ bool MakeTables() {
     return false;
   }
   return true;
+}
+
+void SayPrivate() {
+  const char* set = os::Environment("MEMTRACE_DIR");
+  char line[640];
+  if (set != nullptr && *set != 0) {
+    snprintf(line, sizeof line,
+             "MEMTRACE_DIR=%s cannot hold the live region (it must be a folder of yours with mode "
+             "0700 and room in it): the region is in private memory, no snapshot can be taken",
+             set);
+  } else {
+    snprintf(line, sizeof line,
+             "no folder for the live region (tried /dev/shm and TMPDIR): it is in private memory, "
+             "no snapshot can be taken");
+  }
+  os::Say(line);
 }
 
 void StartRecording() {

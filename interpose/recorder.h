@@ -114,11 +114,17 @@ inline int64_t TotalNow() {
 // Called before the total shrinks: was this the highest ever?
 inline void CheckPeak(Thread* t) {
   if (!t->owns_total) return;  // others look when they flush
+  Header* h = g_region.header();
   const int64_t total = TotalNow();
-  const int64_t peak = g_region.header()->peak.load(std::memory_order_relaxed);
-  if (__builtin_expect(total > peak + g_peak_slack.load(std::memory_order_relaxed), 0)) {
+  const int64_t slack = g_peak_slack.load(std::memory_order_relaxed);
+  if (__builtin_expect(total <= h->peak.load(std::memory_order_relaxed) + slack, 1)) return;
+  if (slack != 0) {
     RaisePeak(total);
+    return;
   }
+  // Alone: no other thread writes these.
+  h->peak.store(total, std::memory_order_relaxed);
+  h->peak_epoch.store(h->peak_epoch.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 inline void AddTotal(Thread* t, int64_t bytes) {

@@ -31,14 +31,28 @@ inline uint32_t FindSite(Thread* t, uint32_t node, Domain domain, uintptr_t call
   return site;
 }
 
-// caller: return address of malloc's caller for Domain::kMalloc, 0 for Python's domains.
+// Site in one of Python's domains (kPythonMem, kPythonObj): remembered where the node is cached.
 // 0 when the site could not be made (region full).
+inline uint32_t PythonSiteHere(Thread* t, Domain domain) {
+  t->top_entry = Thread::kNoEntry;
+  const uint32_t node = PythonNode(t);
+  if (__builtin_expect(t->top_entry == Thread::kNoEntry, 0)) return FindSite(t, node, domain, 0);
+  NodeCacheEntry& e = t->nodes[t->top_entry];
+  if (__builtin_expect(e.node != node, 0)) return FindSite(t, node, domain, 0);  // evicted since
+  uint32_t& site = e.python_sites[static_cast<int>(domain) - static_cast<int>(Domain::kPythonMem)];
+  if (__builtin_expect(site == 0, 0)) site = SiteSlow(t, node, domain, 0);
+  return site;
+}
+
+// Site of an allocation in Domain::kMalloc; caller: the return address of malloc.
+inline uint32_t MallocSiteHere(Thread* t, uintptr_t caller) {
+  const uint32_t changed = g_modules_changed.load(std::memory_order_relaxed);
+  if (__builtin_expect(t->seen_modules != changed, 0)) ForgetCallers(t);
+  return FindSite(t, PythonNode(t), Domain::kMalloc, caller);
+}
+
 inline uint32_t SiteHere(Thread* t, Domain domain, uintptr_t caller) {
-  if (caller != 0 &&
-      __builtin_expect(t->seen_modules != g_modules_changed.load(std::memory_order_relaxed), 0)) {
-    ForgetCallers(t);
-  }
-  return FindSite(t, PythonNode(t), domain, caller);
+  return domain == Domain::kMalloc ? MallocSiteHere(t, caller) : PythonSiteHere(t, domain);
 }
 
 }  // namespace memtrace

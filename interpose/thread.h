@@ -29,15 +29,17 @@ struct CachedFrame {
   const char* code;
   uint64_t ip;
   uint32_t node;
-  uint32_t reserved;
+  uint32_t entry;  // where in Thread::nodes it was found, kNoEntry: a frame that is not shown
 };
 
-// (parent, code, instruction) -> node. Two ways of one cache line half each.
+// (parent, code, instruction) -> node, and the sites of Python's domains at that node.
 struct NodeCacheEntry {
   uint32_t parent;
   uint32_t code;  // code id, 0: empty
   uint32_t offset;
   uint32_t node;
+  uint32_t python_sites[2];  // Domain::kPythonMem, kPythonObj; 0: not known yet
+  uint32_t reserved[2];
 };
 
 // (node, domain and native caller) -> site.
@@ -56,7 +58,8 @@ struct CallerCacheEntry {
 
 struct Thread {
   static constexpr uint32_t kMaxFrames = 1u << 16;
-  static constexpr uint32_t kNodeSets = 4096;  // of two ways
+  static constexpr uint32_t kNodeSets = 4096;  // of two ways, a cache line each
+  static constexpr uint32_t kNoEntry = ~0u;
   static constexpr uint32_t kSiteSets = 2048;  // of two ways
   static constexpr uint32_t kCallers = 512;
   static constexpr uint32_t kFrameHash = 4096;
@@ -71,7 +74,13 @@ struct Thread {
   uint32_t seen_modules;   // g_modules_changed when `callers` and `sites` were last valid
   bool owns_total;         // writes Header::owner_total
 
+  // Left by operator new for the malloc inside it: who asked, for how many bytes, from which frame.
+  uintptr_t new_caller;  // 0: no note
+  uint64_t new_bytes;
+  const char* new_frame;
+
   uint32_t frame_count;
+  uint32_t top_entry;  // of the latest capture: CachedFrame::entry of its innermost frame
   uint32_t next_site;  // ids left in the thread's present block of sites
   uint32_t last_site;
 
@@ -79,7 +88,7 @@ struct Thread {
   const char* fresh[kMaxFrames];
   uint16_t frame_at[kFrameHash];  // hash of a frame's address -> its index in frames
 
-  NodeCacheEntry nodes[kNodeSets * 2];
+  alignas(64) NodeCacheEntry nodes[kNodeSets * 2];
   SiteCacheEntry sites[kSiteSets * 2];
   CallerCacheEntry callers[kCallers];
   Cell* pages[kMaxSites / kSitesPerBlock];  // site block -> this thread's page of cells

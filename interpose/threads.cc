@@ -70,6 +70,7 @@ void NoteThreads(uint32_t slot) {
 
 void ForgetCells(Thread* t) {
   memset(t->sites, 0, sizeof t->sites);
+  memset(t->nodes, 0, sizeof t->nodes);  // they remember sites, too
   os::Discard(reinterpret_cast<char*>(t) + ((offsetof(Thread, pages) + 4095) & ~size_t{4095}),
               sizeof t->pages & ~size_t{4095});
   memset(t->pages, 0, 4096);  // what shares a page with the fields before

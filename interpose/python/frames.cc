@@ -87,27 +87,41 @@ __attribute__((noinline)) uint32_t NodeSlow(uint32_t parent, uint32_t code_id, c
   return node != 0 ? node : parent;  // region full: the caller's node is the best there is
 }
 
-// Node of a frame under its caller's node.
+// Node of a frame under its caller's node. *entry: where it is cached, kNoEntry for one that is not
+// shown. code_id: 0 when it is not known yet.
 template <const Layout& L>
-uint32_t NodeOf(Thread* t, uint32_t parent, const char* frame, const char* code,
-                uint64_t instruction) {
-  if (Frames<L>::IsShim(frame)) return parent;
-  const uint32_t code_id = CodeId(t, L, code);
-  if (code_id == 0) return parent;
+uint32_t NodeOf(Thread* t, uint32_t parent, const char* frame, const char* code, uint32_t code_id,
+                uint64_t instruction, uint32_t* entry) {
+  *entry = Thread::kNoEntry;
+  if (code_id == 0) {
+    if (Frames<L>::IsShim(frame)) return parent;
+    code_id = CodeId(t, L, code);
+    if (code_id == 0) return parent;
+  }
   const int offset = Frames<L>::Offset(frame, code, instruction);
   const auto at = static_cast<uint32_t>(offset);
   uint64_t hash = (static_cast<uint64_t>(parent) << 32 | code_id) * 0x9e3779b97f4a7c15ull;
   hash ^= at * 0xc2b2ae3d27d4eb4full;
-  NodeCacheEntry* e = t->nodes + (hash >> 36) % Thread::kNodeSets * 2;
-  for (int way = 0; way < 2; way++) {
-    if (e[way].parent == parent && e[way].code == code_id && e[way].offset == at) {
-      return e[way].node;
+  const uint32_t set = static_cast<uint32_t>((hash >> 36) % Thread::kNodeSets * 2);
+  for (uint32_t way = set; way < set + 2; way++) {
+    const NodeCacheEntry& e = t->nodes[way];
+    if (e.parent == parent && e.code == code_id && e.offset == at) {
+      if (e.node != parent) *entry = way;  // else an incomplete frame: not one to learn from
+      return e.node;
     }
   }
   const uint32_t node = NodeSlow<L>(parent, code_id, frame, code, offset);
-  e[1] = e[0];
-  e[0] = {parent, code_id, at, node};
+  t->nodes[set + 1] = t->nodes[set];
+  t->nodes[set] = {parent, code_id, at, node, {0, 0}, {0, 0}};
+  if (node != parent) *entry = set;
   return node;
+}
+
+// Id of a kept frame's code object, if the cache still holds it.
+inline uint32_t KeptCodeId(const Thread* t, const CachedFrame& kept, const char* code) {
+  if (kept.entry == Thread::kNoEntry || kept.code != code) return 0;
+  const NodeCacheEntry& e = t->nodes[kept.entry];
+  return e.node == kept.node ? e.code : 0;
 }
 
 uint32_t FrameHash(const char* frame) {
@@ -119,7 +133,8 @@ uint32_t FrameHash(const char* frame) {
 constexpr uint32_t kNoFrame = ~0u;
 
 // Index of a frame in the kept stack, if it is there below `limit`.
-uint32_t Kept(const Thread* t, const char* frame, uint32_t limit) {
+inline uint32_t Kept(const Thread* t, const char* frame, uint32_t limit) {
+  if (limit > 0 && t->frames[limit - 1].frame == frame) return limit - 1;
   const uint32_t at = t->frame_at[FrameHash(frame)];
   return at < limit && t->frames[at].frame == frame ? at : kNoFrame;
 }
@@ -127,14 +142,14 @@ uint32_t Kept(const Thread* t, const char* frame, uint32_t limit) {
 // Compares the kept frames 0..top with what they are now. Returns the lowest that has moved on
 // (top + 1: none), or kNoFrame with *broken set to a kept frame whose caller has changed.
 template <const Layout& L>
-uint32_t Verify(const Thread* t, uint32_t top, uint32_t* broken) {
+inline uint32_t Verify(const Thread* t, uint32_t top, uint32_t* broken) {
   uint32_t moved = top + 1;
   for (uint32_t i = top + 1; i-- > 0;) {
     const CachedFrame& kept = t->frames[i];
     const char* caller = i > 0 ? t->frames[i - 1].frame : nullptr;
-    if (Frames<L>::Code(kept.frame) != kept.code || Frames<L>::Instruction(kept.frame) != kept.ip) {
-      moved = i;
-    }
+    const bool same = (Frames<L>::Code(kept.frame) == kept.code) &
+                      (Frames<L>::Instruction(kept.frame) == kept.ip);
+    moved = same ? moved : i;
     if (__builtin_expect(Frames<L>::Previous(kept.frame) != caller, 0)) {
       *broken = i;
       return kNoFrame;
@@ -145,7 +160,7 @@ uint32_t Verify(const Thread* t, uint32_t top, uint32_t* broken) {
 
 // Looks kept frames up again from `moved` on; one whose node stays leaves those above it alone.
 template <const Layout& L>
-void Refresh(Thread* t, uint32_t moved, uint32_t top) {
+inline void Refresh(Thread* t, uint32_t moved, uint32_t top) {
   uint32_t parent = moved > 0 ? t->frames[moved - 1].node : 0;
   bool parent_changed = false;
   for (uint32_t i = moved; i <= top; i++) {
@@ -153,7 +168,8 @@ void Refresh(Thread* t, uint32_t moved, uint32_t top) {
     const char* code = Frames<L>::Code(kept.frame);
     const uint64_t ip = Frames<L>::Instruction(kept.frame);
     if (parent_changed || kept.code != code || kept.ip != ip) {
-      const uint32_t node = NodeOf<L>(t, parent, kept.frame, code, ip);
+      const uint32_t code_id = KeptCodeId(t, kept, code);
+      const uint32_t node = NodeOf<L>(t, parent, kept.frame, code, code_id, ip, &kept.entry);
       parent_changed = node != kept.node;
       kept.code = code;
       kept.ip = ip;
@@ -169,7 +185,9 @@ void Push(Thread* t, const char* frame) {
   const uint32_t parent = at > 0 ? t->frames[at - 1].node : 0;
   const char* code = Frames<L>::Code(frame);
   const uint64_t ip = Frames<L>::Instruction(frame);
-  t->frames[at] = {frame, code, ip, NodeOf<L>(t, parent, frame, code, ip), 0};
+  uint32_t entry;
+  const uint32_t node = NodeOf<L>(t, parent, frame, code, 0, ip, &entry);
+  t->frames[at] = {frame, code, ip, node, entry};
   t->frame_at[FrameHash(frame)] = static_cast<uint16_t>(at);
   t->frame_count = at + 1;
 }
@@ -214,7 +232,11 @@ uint32_t Capture(Thread* t, const char* tstate) {
     fresh = fresh < Thread::kMaxFrames ? fresh : Thread::kMaxFrames;
   }
   while (fresh > 0) Push<L>(t, t->fresh[--fresh]);
-  return t->frame_count > 0 ? t->frames[t->frame_count - 1].node : 0;
+  t->top_entry = Thread::kNoEntry;
+  if (t->frame_count == 0) return 0;
+  const CachedFrame& top = t->frames[t->frame_count - 1];
+  t->top_entry = top.entry;
+  return top.node;
 }
 
 // The innermost g_depth frames only: looked up anew each time, the caches do the rest.
@@ -235,9 +257,11 @@ uint32_t CaptureLimited(Thread* t, const char* tstate) {
     t->fresh[n++] = frame;
   }
   uint32_t node = 0;
+  t->top_entry = Thread::kNoEntry;
   while (n > 0) {
     const char* frame = t->fresh[--n];
-    node = NodeOf<L>(t, node, frame, Frames<L>::Code(frame), Frames<L>::Instruction(frame));
+    node = NodeOf<L>(t, node, frame, Frames<L>::Code(frame), 0, Frames<L>::Instruction(frame),
+                     &t->top_entry);
   }
   return node;
 }
