@@ -1,0 +1,110 @@
+"""Every Python: counts and bytes by line and by stack equal tracemalloc's, in the same run.
+
+No tolerance anywhere. Where the two count different things by design, the difference is a test of
+its own (freelists) or the witness is told to leave it out (programs/observed.py).
+"""
+
+import pytest
+
+from harness import differences
+from witness import Witnessed, known_lines, marked_lines, only
+
+ALLOCATORS = {
+    "default": ((), {}), "malloc": ((), {"PYTHONMALLOC": "malloc"}),
+    "pymalloc": ((), {"PYTHONMALLOC": "pymalloc"}), "debug": ((), {"PYTHONMALLOC": "debug"}),
+    "malloc_debug": ((), {"PYTHONMALLOC": "malloc_debug"}), "dev": (("-X", "dev"), {}),
+}
+
+
+def check_known(run):
+    """By arithmetic alone, of both."""
+    known = known_lines(run.name)
+    assert known
+    for lines in (run.memtrace_lines(), run.tracemalloc_lines()):
+        assert differences(known, {key: lines.get(key, (0, 0)) for key in known}) == {}
+
+
+def check_own_lines(run):
+    """All lines of the program, against tracemalloc as it is."""
+    expected = only([run.name], run.tracemalloc_lines())
+    assert len(expected) >= 5
+    assert differences(expected, only([run.name], run.memtrace_lines())) == {}
+
+
+@pytest.mark.parametrize("allocator", ALLOCATORS)
+def test_own_lines(session, python, allocator):
+    options, env = ALLOCATORS[allocator]
+    run = Witnessed(session, python, "exact.py", options=options, **env)
+    assert run.stderr == ""
+    check_known(run)
+    check_own_lines(run)
+
+
+def test_own_stacks(session, python):
+    run = Witnessed(session, python, "exact.py")
+    expected = only(["exact.py"], run.tracemalloc_stacks())
+    assert max(len(stack) for stack in expected) > 10, "the recursion is missing"
+    assert differences(expected, only(["exact.py"], run.memtrace_stacks())) == {}
+
+
+def test_leaf_line_only(session, python):
+    run = Witnessed(session, python, "exact.py", MEMTRACE_STACK_DEPTH=1)
+    check_known(run)
+    check_own_lines(run)
+    assert {len(stack) for stack in run.memtrace_stacks()} <= {0, 1}
+
+
+def test_threads(session, python):
+    run = Witnessed(session, python, "threaded.py", mode="events")
+    check_known(run)
+    check_own_lines(run)
+
+
+def test_code_at_a_reused_address(session, python):
+    """No block is told by the name of code that lay at the same address before."""
+    run = Witnessed(session, python, "regenerated.py", mode="events")
+    generations = {f"generation_{n}.py" for n in range(300)}
+    expected = only(generations, run.tracemalloc_lines())
+    made = {(f"generation_{n}.py", n % 40 + 2): (1, 1000 + n + 33) for n in range(300)}
+    assert {key: expected.get(key) for key in made} == made, "the witness itself"
+    assert differences(expected, only(generations, run.memtrace_lines())) == {}
+
+
+def test_freelists(session, python):
+    """The one difference: memtrace counts events of the allocator, so a block stays with the line
+    that allocated it; tracemalloc moves it to the line whose object took it over."""
+    run = Witnessed(session, python, "freelists.py")
+    ours, theirs = run.memtrace_lines(), run.tracemalloc_lines()
+    first = marked_lines("freelists.py", "first")
+    second = marked_lines("freelists.py", "second")
+    assert sorted(first) == sorted(second) == ["dict", "float", "list", "tuple"]
+    for kind in first:
+        at_first, at_second = ("freelists.py", first[kind]), ("freelists.py", second[kind])
+        moved = theirs.get(at_second)
+        assert moved and moved[0] == 40 and at_first not in theirs, (kind, "the witness itself")
+        assert ours.get(at_first) == moved and at_second not in ours, kind
+
+
+def test_every_line_of_the_standard_library(session, python):
+    """Lines that were not run before the witness started, in all modules: some 700 of them."""
+    run = Witnessed(session, python, "stdlib_tour.py", mode="events", depth=1)
+    earlier = set(run.memtrace_lines(run.before))
+
+    def comparable(rows):
+        return {key: sums for key, sums in rows.items()
+                if key not in earlier and key[0] not in ("observed.py", "<unknown>")
+                and key[1] > 0}
+
+    expected = comparable(run.tracemalloc_lines())
+    assert len(expected) > 300
+    assert differences(expected, comparable(run.memtrace_lines())) == {}
+
+
+def test_totals_agree_with_the_rows(session, python):
+    run = Witnessed(session, python, "threaded.py")
+    for at, size, count in (("now", "now_bytes", "now_blocks"), ("total", "alloc_bytes", "alloc_blocks")):
+        report = session.report(run.after, "--by", "lineno", "--at", at)
+        assert sum(row["size"] for row in report["rows"]) == report["totals"][size]
+        assert sum(row["count"] for row in report["rows"]) == report["totals"][count]
+    report = session.report(run.after, "--by", "traceback", "--at", "peak")
+    assert report["totals"]["peak_bytes"] >= report["totals"]["now_bytes"] > 0

@@ -1,0 +1,99 @@
+"""Runs a Python program under memtrace with tracemalloc as the witness; see programs/observed.py."""
+
+import json
+import os
+import re
+
+import harness
+
+PYTHON_DOMAINS = ("--domain", "python.obj", "--domain", "python.mem")
+
+
+def source(name):
+    return str(harness.PROGRAMS / name)
+
+
+class Witnessed:
+    """One run: memtrace's snapshots before and after, and what tracemalloc says of the end."""
+
+    def __init__(self, session, python, name, mode="plain", depth=25, options=(), **env):
+        self.session = session
+        self.name = name
+        result = session.work_dir / f"{name}.{session.taken}.json"
+        argv = [python, *options, source("observed.py"), mode, depth, source(name), result]
+        self.traced = session.start(argv, session.env(**env))
+        self.traced.ready()
+        self.before = session.snapshot(self.traced.pid) if mode == "events" else None
+        self.traced.go_on()
+        self.traced.ready()
+        self.after = session.snapshot(self.traced.pid)
+        self.traced.go_on()
+        status = self.traced.finish()
+        self.stderr = self.traced.stderr()
+        assert status == 0, self.stderr
+        self.result = json.loads(result.read_text())
+
+    def memtrace_lines(self, spec=None):
+        """{(base name, line): (count, bytes)} live in Python's domains, all files."""
+        report = self.session.report(spec or self.after, "--by", "lineno", *PYTHON_DOMAINS)
+        assert report["totals"]["lost"] == 0
+        return harness.by_line(report)
+
+    def tracemalloc_lines(self):
+        sums = {}
+        for file, line, count, size in self.result["lines"]:
+            key = (os.path.basename(file), line)
+            old = sums.get(key, (0, 0))
+            sums[key] = (old[0] + count, old[1] + size)
+        return sums
+
+    def memtrace_stacks(self):
+        """{((base name, line), ... innermost first): (count, bytes)}"""
+        report = self.session.report(self.after, "--by", "traceback", *PYTHON_DOMAINS)
+        sums = {}
+        for row in report["rows"]:
+            key = tuple((os.path.basename(f["file"]), f["line"]) for f in row["frames"])
+            old = sums.get(key, (0, 0))
+            sums[key] = (old[0] + row["count"], old[1] + row["size"])
+        return sums
+
+    def tracemalloc_stacks(self):
+        sums = {}
+        for frames, count, size in self.result["stacks"]:
+            key = tuple((os.path.basename(file), line) for file, line in frames)
+            old = sums.get(key, (0, 0))
+            sums[key] = (old[0] + count, old[1] + size)
+        return sums
+
+
+def only(files, rows):
+    """The rows of some files, by base name; a row is keyed by its line or by its whole stack."""
+    kept = {}
+    for key, sums in rows.items():
+        innermost = key if isinstance(key[0], str) else key[0]
+        if innermost[0] in files:
+            kept[key] = sums
+    return kept
+
+
+def known_lines(name):
+    """{(base name, line): (count, bytes)} from the `# known: N x BYTES + ...` remarks of a program."""
+    known = {}
+    with open(source(name)) as text:
+        for number, line in enumerate(text, 1):
+            remark = re.search(r"# known: (.*)", line)
+            if remark:
+                parts = [tuple(map(int, part.split(" x "))) for part in remark.group(1).split(" + ")]
+                known[(name, number)] = (sum(n for n, _ in parts), sum(n * b for n, b in parts))
+    return known
+
+
+def marked_lines(name, mark):
+    """{what: line} of the remarks `# mark: what`."""
+    found = {}
+    with open(source(name)) as text:
+        for number, line in enumerate(text, 1):
+            remark = re.search(rf"# {mark}: (\w+)", line)
+            if remark:
+                found[remark.group(1)] = number
+    return found
