@@ -1,0 +1,62 @@
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "tools/render/render.h"
+#include "tools/render/words.h"
+
+namespace memtrace {
+namespace {
+
+// RFC 4180.
+std::string Quote(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
+}
+
+std::string StackText(const Row& row) {
+  return absl::StrJoin(row.frames, ";", [](std::string* out, const Place& place) {
+    absl::StrAppend(out, PlaceText(place, GroupBy::kLine));
+  });
+}
+
+std::string RowLine(const Row& row, const Table& table) {
+  const Metric metric = table.view.metric;
+  const Place place = row.frames.empty() ? Place{} : row.frames[0];
+  const int64_t size = SizeOf(row.values, metric);
+  const int64_t count = CountOf(row.values, metric);
+  const int64_t whole = SizeOf(table.whole, metric);
+  std::vector<std::string> cells = {
+      Printable(place.file.shown),
+      place.line == 0 ? "" : absl::StrCat(place.line),
+      Printable(place.function),
+      DomainsText(row.domains),
+      absl::StrCat(size),
+      absl::StrCat(count),
+      count == 0 ? "" : absl::StrCat(size / count),
+      whole <= 0 ? ""
+                 : absl::StrFormat("%.6f", static_cast<double>(size) / static_cast<double>(whole))};
+  if (table.is_comparison) {
+    cells.push_back(absl::StrCat(size - SizeOf(row.old_values, metric)));
+    cells.push_back(absl::StrCat(count - CountOf(row.old_values, metric)));
+  }
+  cells.push_back(RowText(row, table.view.by));
+  if (table.view.by == GroupBy::kTraceback) cells.push_back(StackText(row));
+  for (std::string& cell : cells) cell = Quote(cell);
+  return absl::StrCat(absl::StrJoin(cells, ","), "\n");
+}
+
+}  // namespace
+
+std::string RenderCsv(const RenderInput& input) {
+  const Table& table = *input.table;
+  std::string out = "file,line,function,domain,size,count,average,share";
+  if (table.is_comparison) out += ",size_diff,count_diff";
+  out += ",place";
+  if (table.view.by == GroupBy::kTraceback) out += ",stack";
+  out += "\n";
+  for (size_t i = 0; i < input.ShownRows(); ++i) out += RowLine(table.rows[i], table);
+  return out;
+}
+
+}  // namespace memtrace

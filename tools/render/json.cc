@@ -1,0 +1,157 @@
+// The JSON form. Its fields are documented in tools/README.md: a change that is not an addition
+// raises kJsonSchemaVersion.
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "tools/render/render.h"
+#include "tools/render/source_lines.h"
+#include "tools/render/words.h"
+
+namespace memtrace {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* NameOf(EndKind end) {
+  switch (end) {
+    case EndKind::kRunning:
+      return "running";
+    case EndKind::kExited:
+      return "exited";
+    case EndKind::kSignaled:
+      return "signaled";
+    case EndKind::kDied:
+      return "died";
+    case EndKind::kReplacedByExec:
+      return "replaced_by_exec";
+    case EndKind::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
+Json TextOrNull(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
+Json ProcessJson(const Process& process) {
+  Json json;
+  json["pid"] = process.pid;
+  json["parent_pid"] = process.parent_pid;
+  json["command"] = process.command;
+  json["executable"] = process.executable;
+  json["working_dir"] = process.working_dir;
+  json["python"] = TextOrNull(process.python);
+  json["start_unix_ns"] = process.start_realtime_ns;
+  json["duration_ns"] = process.duration_ns;
+  json["end"] = NameOf(process.end);
+  const bool has_status = process.end == EndKind::kExited || process.end == EndKind::kSignaled;
+  json["end_status"] = has_status ? Json(process.end_status) : Json();
+  json["peak_bytes"] = process.peak_bytes;
+  json["peak_bound_bytes"] = process.peak_bound;
+  json["peak_elapsed_ns"] = process.peak_elapsed_ns < 0 ? Json() : Json(process.peak_elapsed_ns);
+  return json;
+}
+
+Json TotalsJson(const Overview& overview) {
+  Json json;
+  json["now_bytes"] = overview.now_bytes;
+  json["now_blocks"] = overview.now_blocks;
+  json["peak_bytes"] = overview.peak_bytes;
+  json["peak_bound_bytes"] = overview.peak_bound;
+  json["alloc_bytes"] = overview.alloc_bytes;
+  json["alloc_blocks"] = overview.alloc_blocks;
+  json["lost"] = overview.lost;
+  return json;
+}
+
+void AddProfile(const Profile& profile, const std::string& pick, Json* json) {
+  const Overview overview = Summarize(profile, pick);
+  (*json)["taken_unix_ns"] = profile.taken_realtime_ns;
+  (*json)["process"] = overview.main == nullptr ? Json() : ProcessJson(*overview.main);
+  (*json)["processes"] = Json::array();
+  for (const Process* process : overview.processes) {
+    (*json)["processes"].push_back(ProcessJson(*process));
+  }
+  (*json)["totals"] = TotalsJson(overview);
+  (*json)["losses"] = Json::array();
+  for (const LossCount& loss : overview.losses) {
+    (*json)["losses"].push_back(
+        {{"reason", loss.reason}, {"events", loss.events}, {"bytes", loss.bytes}});
+  }
+}
+
+Json ViewJson(const View& view) {
+  return {{"by", NameOf(view.by)},
+          {"at", NameOf(view.metric)},
+          {"own", view.own},
+          {"cumulative", view.cumulative}};
+}
+
+void AddPlace(const Place& place, SourceLines* sources, Json* json) {
+  (*json)["file"] = TextOrNull(place.file.shown);
+  (*json)["path"] = TextOrNull(place.file.absolute);
+  (*json)["line"] = place.line == 0 ? Json() : Json(place.line);
+  (*json)["function"] = TextOrNull(place.function);
+  if (place.address != 0) (*json)["address"] = place.address;
+  const std::string source = sources->Text(place);
+  if (!source.empty()) (*json)["source"] = source;
+}
+
+// Six digits: enough for a share, and the same on every machine.
+Json Share(int64_t part, int64_t whole) {
+  if (whole <= 0) return Json();
+  return std::round(1e6 * static_cast<double>(part) / static_cast<double>(whole)) / 1e6;
+}
+
+Json RowJson(const Row& row, const Table& table, SourceLines* sources) {
+  const Metric metric = table.view.metric;
+  const int64_t size = SizeOf(row.values, metric);
+  const int64_t count = CountOf(row.values, metric);
+  Json json;
+  AddPlace(row.frames.empty() ? Place{} : row.frames[0], sources, &json);
+  if (row.frames.empty()) json["label"] = row.label;
+  json["domain"] = TextOrNull(DomainsText(row.domains));
+  json["size"] = size;
+  json["count"] = count;
+  json["average"] = count == 0 ? Json() : Json(size / count);
+  json["share"] = Share(size, SizeOf(table.whole, metric));
+  if (table.is_comparison) {
+    json["size_diff"] = size - SizeOf(row.old_values, metric);
+    json["count_diff"] = count - CountOf(row.old_values, metric);
+  }
+  if (table.view.by == GroupBy::kTraceback) {
+    json["frames"] = Json::array();
+    for (const Place& place : row.frames) {
+      Json frame;
+      AddPlace(place, sources, &frame);
+      json["frames"].push_back(std::move(frame));
+    }
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string RenderJson(const RenderInput& input) {
+  const Table& table = *input.table;
+  Json json;
+  json["schema_version"] = kJsonSchemaVersion;
+  json["kind"] = table.is_comparison ? "comparison" : "report";
+  json["view"] = ViewJson(table.view);
+  AddProfile(*input.profile, table.view.process, &json);
+  if (table.is_comparison) {
+    Json old;
+    AddProfile(*input.old_profile, table.view.process, &old);
+    json["old"] = std::move(old);
+  }
+  SourceLines sources(*input.profile);
+  json["rows"] = Json::array();
+  for (size_t i = 0; i < input.ShownRows(); ++i) {
+    json["rows"].push_back(RowJson(table.rows[i], table, &sources));
+  }
+  json["more_rows"] = table.rows.size() - input.ShownRows();
+  // File names need not be UTF-8; JSON must be.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace memtrace

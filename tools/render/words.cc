@@ -1,0 +1,243 @@
+#include "tools/render/words.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "tools/render/terminal.h"
+#include "tools/render/units.h"
+
+namespace memtrace {
+namespace {
+
+const Process* MainProcess(const std::vector<const Process*>& processes,
+                           const std::vector<int64_t>& allocations) {
+  const Process* main = nullptr;
+  int64_t most = -1;
+  for (size_t i = 0; i < processes.size(); ++i) {
+    if (!processes[i]->python.empty() && allocations[i] > 0) return processes[i];
+    if (allocations[i] > most) {
+      most = allocations[i];
+      main = processes[i];
+    }
+  }
+  return main;
+}
+
+std::string PythonText(const Process& process) {
+  return process.python.empty() ? "" : absl::StrCat(" (CPython ", process.python, ")");
+}
+
+std::string SignalText(int number) {
+  const char* name = sigabbrev_np(number);
+  return name == nullptr ? absl::StrCat("signal ", number) : absl::StrCat("SIG", name);
+}
+
+std::string NativePlaceText(const Place& place, GroupBy by) {
+  const absl::string_view module = BaseName(place.file.shown);
+  if (by == GroupBy::kFile) return module.empty() ? "(unknown module)" : std::string(module);
+  if (!place.function.empty()) {
+    return absl::StrCat(module, module.empty() ? "" : "!", place.function);
+  }
+  return module.empty() ? absl::StrFormat("0x%x", place.address)
+                        : absl::StrFormat("%s+0x%x", module, place.address);
+}
+
+}  // namespace
+
+Overview Summarize(const Profile& profile, const std::string& pick) {
+  Overview overview;
+  absl::StatusOr<std::vector<uint32_t>> picked = PickProcesses(profile, pick);
+  if (!picked.ok()) return overview;
+  std::vector<Values> totals(profile.processes.size());
+  for (const Sample& sample : profile.samples()) {
+    if (sample.process < totals.size()) totals[sample.process] += sample.values;
+  }
+  Values sum;
+  std::vector<int64_t> allocations;
+  std::map<std::string, LossCount> losses;
+  for (uint32_t i : *picked) {
+    const Process& process = profile.processes[i];
+    overview.processes.push_back(&process);
+    allocations.push_back(totals[i].alloc_objects);
+    sum += totals[i];
+    // Other programs' profiles have no measured peak; the samples are as good.
+    overview.peak_bytes +=
+        std::max(process.peak_bytes, int64_t{0}) == 0 ? totals[i].peak_bytes : process.peak_bytes;
+    overview.peak_bound += process.peak_bound;
+    for (const LossCount& loss : process.losses) {
+      LossCount& entry = losses[loss.reason];
+      entry.reason = loss.reason;
+      entry.events += loss.events;
+      entry.bytes += loss.bytes;
+      overview.lost += loss.events;
+    }
+  }
+  overview.main = MainProcess(overview.processes, allocations);
+  for (size_t i = 0; i < overview.processes.size(); ++i) {
+    if (overview.processes[i] != overview.main && allocations[i] > 0) ++overview.others;
+  }
+  overview.now_bytes = sum.inuse_bytes;
+  overview.now_blocks = sum.inuse_objects;
+  overview.alloc_bytes = sum.alloc_bytes;
+  overview.alloc_blocks = sum.alloc_objects;
+  for (auto& [reason, loss] : losses) overview.losses.push_back(std::move(loss));
+  return overview;
+}
+
+std::string EndText(const Process& process) {
+  const std::string time = FormatDuration(process.duration_ns);
+  switch (process.end) {
+    case EndKind::kRunning:
+      return absl::StrCat("running for ", time);
+    case EndKind::kExited:
+      return absl::StrCat("exited ", process.end_status, " after ", time);
+    case EndKind::kSignaled:
+      return absl::StrCat("killed by ", SignalText(process.end_status), " after ", time);
+    case EndKind::kDied:
+      return absl::StrCat("died (killed, or ended without a word) after ", time);
+    case EndKind::kReplacedByExec:
+      return absl::StrCat("replaced by another program (exec) after ", time);
+    case EndKind::kUnknown:
+      break;
+  }
+  return process.duration_ns > 0 ? absl::StrCat("for ", time) : "";
+}
+
+std::string ProcessText(const Overview& overview) {
+  if (overview.main == nullptr) return "no process";
+  const Process& process = *overview.main;
+  std::string text = absl::StrCat(Printable(CommandText(process)), Printable(PythonText(process)));
+  const std::string end = EndText(process);
+  if (!end.empty()) absl::StrAppend(&text, " ", end);
+  if (overview.others > 0) {
+    absl::StrAppend(&text, ", and ", overview.others, " other process",
+                    overview.others == 1 ? "" : "es");
+  }
+  return text;
+}
+
+std::string PeakText(const Overview& overview) {
+  std::string text = FormatSize(overview.peak_bytes);
+  if (overview.peak_bound > 0) absl::StrAppend(&text, " ±", FormatSize(overview.peak_bound));
+  return text;
+}
+
+std::string LostText(const Overview& overview) {
+  std::string text = absl::StrCat(FormatCount(static_cast<int64_t>(overview.lost)), " lost");
+  if (overview.losses.empty()) return text;
+  return absl::StrCat(text, " (",
+                      absl::StrJoin(overview.losses, ", ",
+                                    [](std::string* out, const LossCount& loss) {
+                                      absl::StrAppend(
+                                          out, Printable(loss.reason), " ",
+                                          FormatCount(static_cast<int64_t>(loss.events)));
+                                    }),
+                      ")");
+}
+
+std::vector<std::string> Notes(const Overview& overview) {
+  std::vector<std::string> notes;
+  uint32_t flags = 0;
+  int64_t inherited = 0;
+  for (const Process* process : overview.processes) {
+    flags |= process->flags;
+    inherited += process->inherited_bytes;
+  }
+  if (flags & kFlagPythonOff) {
+    notes.push_back("Python's frames could not be read: only native callers are known.");
+  }
+  if (flags & kFlagStacksTruncated) {
+    notes.push_back("Some stacks are cut: the outer frames of deep ones are missing.");
+  }
+  if (inherited > 0) {
+    notes.push_back(absl::StrCat(FormatSize(inherited),
+                                 " were inherited through fork and are the parent's: not in the "
+                                 "lines."));
+  }
+  if (overview.processes.size() > 1 && overview.others > 0) {
+    notes.push_back("The peak is the sum of each process's own, which need not coincide.");
+  }
+  return notes;
+}
+
+std::string PlaceText(const Place& place, GroupBy by) {
+  const bool native = place.kind == FrameKind::kNative;
+  if (native && place.line == 0) return Printable(NativePlaceText(place, by));
+  const std::string file =
+      place.file.shown.empty() ? "(unknown file)" : Printable(place.file.shown);
+  if (by == GroupBy::kFile) return file;
+  if (by == GroupBy::kFunction) {
+    const std::string name = place.function.empty() ? "(unknown)" : Printable(place.function);
+    return absl::StrCat(name, " (", file, ")");
+  }
+  return absl::StrCat(file, ":", place.line);
+}
+
+std::string RowText(const Row& row, GroupBy by) {
+  return row.frames.empty() ? Printable(row.label) : PlaceText(row.frames[0], by);
+}
+
+std::string DomainsText(uint32_t domains, const char* separator) {
+  std::vector<absl::string_view> names;
+  for (int i = 1; i < kDomainCount; ++i) {
+    if (domains >> i & 1) names.push_back(DomainName(static_cast<Domain>(i)));
+  }
+  std::sort(names.begin(), names.end());
+  return absl::StrJoin(names, separator);
+}
+
+std::string ViewText(const View& view) {
+  const char* when = view.metric == Metric::kNow    ? "now"
+                     : view.metric == Metric::kPeak ? "at peak"
+                                                    : "all allocations";
+  const char* what = "";
+  switch (view.by) {
+    case GroupBy::kLine:
+      what = view.own ? "your own lines" : "line";
+      break;
+    case GroupBy::kFile:
+      what = view.own ? "your own files" : "file";
+      break;
+    case GroupBy::kFunction:
+      what = view.own ? "your own functions" : "function";
+      break;
+    case GroupBy::kTraceback:
+      what = view.own ? "your own stacks" : "stack";
+      break;
+    default:
+      what = NameOf(view.by);
+  }
+  return absl::StrCat(when, ", by ", what, view.cumulative ? ", with all they called" : "");
+}
+
+const char* NameOf(GroupBy by) {
+  switch (by) {
+    case GroupBy::kLine:
+      return "lineno";
+    case GroupBy::kFile:
+      return "filename";
+    case GroupBy::kFunction:
+      return "function";
+    case GroupBy::kTraceback:
+      return "traceback";
+    case GroupBy::kDomain:
+      return "domain";
+    case GroupBy::kThread:
+      return "thread";
+    case GroupBy::kProcess:
+      return "process";
+  }
+  return "";
+}
+
+const char* NameOf(Metric metric) {
+  return metric == Metric::kNow ? "now" : metric == Metric::kPeak ? "peak" : "total";
+}
+
+}  // namespace memtrace
