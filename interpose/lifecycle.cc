@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "interpose/native.h"
 #include "interpose/os/os.h"
 #include "interpose/python/frames.h"
 #include "interpose/python/hooks.h"
@@ -187,6 +188,12 @@ bool StartChild() {
 __attribute__((constructor)) void Construct() {
   const int saved_errno = errno;
   if (!g_started.load()) StartRecording();
+  Thread* t = t_thread;
+  if (t != nullptr && t->busy == Busy::kIdle) {
+    t->busy = Busy::kAllocating;  // what the loader allocates for the unwinder is not the program's
+    InitNative();
+    t->busy = Busy::kIdle;
+  }
   errno = saved_errno;
 }
 

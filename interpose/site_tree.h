@@ -34,6 +34,8 @@ void KeepInstruction(uint32_t code, uint32_t offset, uint32_t frame);
 
 // Native frame of a return address: (module, offset), or the bare address.
 uint32_t InternNativeFrame(uintptr_t address);
+// The same through the thread's cache.
+uint32_t NativeFrame(Thread* t, uintptr_t address);
 // Modules looked up so far may have been unloaded.
 void ForgetModules();
 

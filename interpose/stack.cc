@@ -15,7 +15,7 @@ __attribute__((noinline)) void ForgetCallers(Thread* t) {
   memset(t->sites, 0, sizeof t->sites);
 }
 
-static uint32_t CallerFrame(Thread* t, uintptr_t caller) {
+uint32_t NativeFrame(Thread* t, uintptr_t caller) {
   CallerCacheEntry& e = t->callers[(caller * 0x9e3779b97f4a7c15ull >> 40) % Thread::kCallers];
   if (e.address != caller || e.frame == 0) {
     e.frame = InternNativeFrame(caller);
@@ -27,7 +27,7 @@ static uint32_t CallerFrame(Thread* t, uintptr_t caller) {
 __attribute__((noinline)) uint32_t SiteSlow(Thread* t, uint32_t node, Domain domain,
                                             uintptr_t caller) {
   const int saved_errno = errno;
-  const uint32_t frame = caller != 0 ? CallerFrame(t, caller) : 0;
+  const uint32_t frame = caller != 0 ? NativeFrame(t, caller) : 0;
   const uint32_t site = InternSite(t, node, frame, domain);
   errno = saved_errno;
   return site;

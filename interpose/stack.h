@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/layout.h"
+#include "interpose/native.h"
 #include "interpose/python/frames.h"
 #include "interpose/thread.h"
 
@@ -48,7 +49,9 @@ inline uint32_t PythonSiteHere(Thread* t, Domain domain) {
 inline uint32_t MallocSiteHere(Thread* t, uintptr_t caller) {
   const uint32_t changed = g_modules_changed.load(std::memory_order_relaxed);
   if (__builtin_expect(t->seen_modules != changed, 0)) ForgetCallers(t);
-  return FindSite(t, PythonNode(t), Domain::kMalloc, caller);
+  uint32_t node = PythonNode(t);
+  if (__builtin_expect(g_native, 0)) node = NativeNode(t, node);
+  return FindSite(t, node, Domain::kMalloc, caller);
 }
 
 inline uint32_t SiteHere(Thread* t, Domain domain, uintptr_t caller) {
