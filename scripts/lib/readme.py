@@ -54,7 +54,7 @@ def shape(sample):
     """The kinds of line of a sample: numbers, units and places replaced, equal neighbours once."""
     kinds = []
     for line in sample.splitlines():
-        line = re.sub(r"\S+:(?=\d)\d+\b.*", "PLACE", line)
+        line = re.sub(r"(<frozen [^>]*>|\S+):\d+\b.*", "PLACE", line)
         line = re.sub(r"[+-]?\d[\d,.]*", "N", line)
         line = re.sub(r"\b([KMGT]?i?B|h|min|s|ms)\b", "U", line)
         line = re.sub(r"(memtrace-\S+|/\S+)", "PATH", line)
