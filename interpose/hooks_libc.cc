@@ -9,23 +9,6 @@
 #include "interpose/site_tree.h"
 
 namespace memtrace {
-
-// A free that comes while something else is under way: in a forked child, before the thread is
-// known, inside the real allocator, or in a signal handler.
-void RecordedFreeSlow(void* p, uint32_t* slot) {
-  Thread* t = t_thread;
-  if (t == nullptr || t->busy == Busy::kIdle) t = EnterSlow();
-  if (t == nullptr || t->busy == Busy::kRecording) {
-    LiveTable::Take(slot);
-    if (t != nullptr) g_region.CountLoss(Loss::kReentrant, 0);
-    return;
-  }
-  const Busy before = t->busy;
-  t->busy = Busy::kRecording;
-  RecordFree(t, LiveTable::Take(slot), p);
-  t->busy = before;
-}
-
 namespace {
 
 inline bool Resolved() { return __builtin_expect(g_real.malloc != nullptr, 1) || ResolveReal(); }
