@@ -56,9 +56,12 @@ uint64_t Region::ExtentOffset(SectionId id, int extent) {
   std::atomic<uint64_t>& place = header_->sections[id].extents[extent];
   uint64_t offset = place.load(std::memory_order_acquire);
   if (offset != 0) return offset;
-  const uint64_t fresh =
-      header_->next_offset.fetch_add(ExtentBytes(extent), std::memory_order_relaxed);
-  if (fresh + ExtentBytes(extent) > file_.bytes) return 0;
+  // A try that does not fit takes nothing, so that smaller extents still find room.
+  uint64_t fresh = header_->next_offset.load(std::memory_order_relaxed);
+  do {
+    if (fresh + ExtentBytes(extent) > file_.bytes) return 0;
+  } while (!header_->next_offset.compare_exchange_weak(fresh, fresh + ExtentBytes(extent),
+                                                       std::memory_order_relaxed));
   // The loser of a race leaves a hole in a sparse file, which costs nothing.
   return place.compare_exchange_strong(offset, fresh, std::memory_order_acq_rel) ? fresh : offset;
 }
@@ -127,9 +130,10 @@ bool Region::ReserveUpTo(SectionId id, uint64_t count) {
   return true;
 }
 
-// Copies a section of this region to the same place in another file.
+// Copies a section of this region to the same place in another file, as far as that file's header
+// knows it: the parent's other threads may go on and reserve more.
 bool Region::CopySection(const os::RegionFile& to, SectionId id) const {
-  const Section& section = header_->sections[id];
+  const Section& section = reinterpret_cast<const Header*>(to.base)->sections[id];
   const uint64_t bytes = section.used.load(std::memory_order_acquire) * RecordBytes(id);
   for (uint64_t done = 0; done < bytes;) {
     const ExtentPosition at = LocateByte(done);
@@ -144,6 +148,19 @@ bool Region::CopySection(const os::RegionFile& to, SectionId id) const {
   return true;
 }
 
+// Behind all extents that the header names. Its own next_offset may be older than they are, when
+// another thread placed one while the header was copied.
+static uint64_t EndOfExtents(const Header& header) {
+  uint64_t end = kFirstExtentOffset;
+  for (const Section& section : header.sections) {
+    for (int i = 0; i < kMaxExtents; i++) {
+      const uint64_t offset = section.extents[i].load(std::memory_order_relaxed);
+      if (offset != 0 && offset + ExtentBytes(i) > end) end = offset + ExtentBytes(i);
+    }
+  }
+  return end;
+}
+
 bool Region::PrepareChild(os::RegionFile* file) {
   exec_index_ = 0;
   process_start_ = os::ProcessStart();
@@ -152,6 +169,7 @@ bool Region::PrepareChild(os::RegionFile* file) {
   memcpy(file->base, file_.base, kHeaderBytes);
   auto* header = reinterpret_cast<Header*>(file->base);
   header->magic.store(0, std::memory_order_relaxed);
+  header->next_offset.store(EndOfExtents(*header), std::memory_order_relaxed);
   for (SectionId id : {kStrings, kCodes, kFrames, kNodes, kSites, kThreads, kModules}) {
     if (!CopySection(*file, id)) return false;
   }
@@ -163,7 +181,12 @@ bool Region::PrepareChild(os::RegionFile* file) {
 bool Region::AdoptInChild(os::RegionFile* file) {
   if (!os::MoveMapping(file, file_.base)) return false;
   file_ = *file;
-  for (SectionId id : {kCellOwners, kCells}) committed_[id].store(0);
+  // What was copied is backed, no more: see CopySection.
+  for (int id = 0; id < kSectionCount; id++) {
+    const uint64_t bytes = header_->sections[id].used.load(std::memory_order_relaxed) *
+                           RecordBytes(static_cast<SectionId>(id));
+    committed_[id].store((bytes + 4095) & ~uint64_t{4095});
+  }
   for (LossCounter& lost : header_->lost) {
     lost.events.store(0);
     lost.bytes.store(0);
