@@ -145,6 +145,18 @@ __attribute__((noinline)) void RecordStale(Thread* t, uint32_t* slot) {
   RecordFree(t, LiveTable::Take(slot), nullptr);
 }
 
+// An allocation that could not be counted: one event, whichever part of it failed.
+__attribute__((noinline)) void LoseAlloc(const uint32_t* slot, uint32_t site, uint64_t bytes) {
+  Loss reason = Loss::kRegionFull;
+  if (slot == nullptr) {
+    reason = Loss::kLiveTable;
+  } else if (site == 0 && g_region.header()->sections[kSites].used.load(
+                              std::memory_order_relaxed) >= Thread::kMaxSites) {
+    reason = Loss::kSiteIds;
+  }
+  g_region.CountLoss(reason, bytes);
+}
+
 void RetireCode() { g_stale.fetch_add(1, std::memory_order_acq_rel); }
 
 }  // namespace memtrace

@@ -49,6 +49,7 @@ void FlushTotal(Thread* t);
 void RaisePeak(int64_t total);
 void Tick();
 void RecordStale(Thread* t, uint32_t* slot);
+void LoseAlloc(const uint32_t* slot, uint32_t site, uint64_t bytes);
 void RetireCode();
 
 inline Thread* Enter() {
@@ -164,7 +165,7 @@ inline void RecordAlloc(Thread* t, const void* p, uint64_t bytes, uint32_t site)
   Cell* c = site != 0 ? CellOf(t, site) : nullptr;
   uint32_t* slot = g_live_table.Slot(p);
   if (__builtin_expect(c == nullptr || slot == nullptr, 0)) {
-    g_region.CountLoss(slot == nullptr ? Loss::kLiveTable : Loss::kRegionFull, bytes);
+    LoseAlloc(slot, site, bytes);
     return;
   }
   if (__builtin_expect(LiveTable::Occupied(slot), 0)) RecordStale(t, slot);
