@@ -1,17 +1,18 @@
 // A lock-free, insert-only index: hash -> id of a record that lives elsewhere.
 //
-// Buckets are heads of chains through `next`, one 32-bit word per record id, in private memory.
-// When chains grow long, a larger set of buckets is put in front; older ones stay and are searched
-// after it. Nothing is ever moved or removed, so a reader never waits and never retries.
+// Open addressing: a bucket is one 64-bit word, tag (upper half of the hash) and id, so that a
+// lookup that finds nothing costs one cache miss and touches no record. When three quarters of the
+// buckets are taken, a table of twice the size is put in front and the words are copied into it;
+// the old one is emptied, but its addresses stay, because somebody may still be looking at it.
 //
 // Invariants
-//  1. A record is complete before its id is linked.
-//  2. next[id] is written before the id becomes reachable, and never after.
+//  1. A record is complete before its id is inserted.
+//  2. A word, once set, never changes, but for an old table's being emptied.
 //
-// Threading: any thread, also inside signal handlers. Two threads that insert equal records at once
-// agree on one id unless the buckets grow at that very moment; then both exist, and readers, who
-// compare by content, add them up.
-// When full: Insert links nothing and the caller's record is simply not found again.
+// Threading: any thread, also inside signal handlers; nobody waits for anybody. Two threads that
+// insert equal records at once agree on one id. While a table grows, an insertion may miss its twin
+// or be left behind: then two equal records exist, and readers, who compare by content, add them
+// up. When full: Insert inserts nothing and the caller's record is simply not found again.
 
 #ifndef MEMTRACE_INTERPOSE_INTERN_H_
 #define MEMTRACE_INTERPOSE_INTERN_H_
@@ -35,80 +36,123 @@ class InternIndex {
  public:
   bool Init(uint32_t max_ids) {
     max_ids_ = max_ids;
-    next_ = static_cast<uint32_t*>(os::Reserve(size_t{max_ids} * sizeof(uint32_t)));
-    return next_ != nullptr && AddLevel(0);
+    Table* table = NewTable(kFirstLog2);
+    table_.store(table, std::memory_order_release);
+    return table != nullptr;
   }
 
   // Forgets everything (in a forked child, for the sites it must make anew).
   void Clear() {
-    for (int i = 0; i <= top_.load(std::memory_order_relaxed); i++) {
-      os::Discard(levels_[i], LevelBytes(i));
-    }
-    count_.store(0, std::memory_order_relaxed);
+    Table* table = table_.load(std::memory_order_acquire);
+    os::Discard(table->words(), table->bytes());
+    table->older.store(nullptr, std::memory_order_relaxed);
+    table->growing.store(false, std::memory_order_relaxed);
+    table->count.store(0, std::memory_order_relaxed);
   }
 
   // id of a record for which match(id) holds, 0 if none.
   template <class Match>
   uint32_t Find(uint64_t hash, Match&& match) const {
-    for (int i = top_.load(std::memory_order_acquire); i >= 0; i--) {
-      const uint32_t head = levels_[i][hash & Mask(i)].load(std::memory_order_acquire);
-      if (const uint32_t id = Scan(head, 0, match)) return id;
-    }
+    const Table* table = table_.load(std::memory_order_acquire);
+    do {
+      uint64_t at;
+      if (const uint32_t id = Probe(table, hash, match, &at)) return id;
+      table = table->older.load(std::memory_order_acquire);
+    } while (__builtin_expect(table != nullptr, 0));
     return 0;
   }
 
-  // Links id, unless an equal record got there first; returns the id to use.
+  // Inserts id, unless an equal record got there first; returns the id to use.
   template <class Match>
   uint32_t Insert(uint64_t hash, uint32_t id, Match&& match) {
     if (id >= max_ids_) return id;
-    const int level = top_.load(std::memory_order_acquire);
-    std::atomic<uint32_t>& bucket = levels_[level][hash & Mask(level)];
-    uint32_t head = bucket.load(std::memory_order_acquire);
-    uint32_t searched = 0;
-    do {
-      if (const uint32_t other = Scan(head, searched, match)) return other;
-      searched = head;
-      next_[id] = head;
-    } while (!bucket.compare_exchange_weak(head, id, std::memory_order_acq_rel));
-    if (count_.fetch_add(1, std::memory_order_relaxed) > 4 * (Mask(level) + 1)) Grow(level);
+    Table* table = table_.load(std::memory_order_acquire);
+    const uint64_t word = Word(hash, id);
+    for (;;) {
+      uint64_t at;
+      if (const uint32_t other = Probe(table, hash, match, &at)) return other;
+      if (at == kFull) return id;
+      uint64_t none = 0;
+      if (table->words()[at].compare_exchange_strong(none, word, std::memory_order_acq_rel)) break;
+    }
+    if (table->count.fetch_add(1, std::memory_order_relaxed) >= table->mask / 4 * 3) Grow(table);
     return id;
   }
 
  private:
-  static constexpr int kLevels = 5;  // 2^10, 2^13, 2^16, 2^19, 2^22 buckets
-  static uint64_t Mask(int level) { return (uint64_t{1024} << (3 * level)) - 1; }
-  static size_t LevelBytes(int level) { return (Mask(level) + 1) * sizeof(uint32_t); }
+  static constexpr int kFirstLog2 = 10;
+  static constexpr int kMaxLog2 = 28;
+  static constexpr uint64_t kFull = ~uint64_t{0};
 
-  template <class Match>
-  uint32_t Scan(uint32_t id, uint32_t until, Match&& match) const {
-    for (; id != until && id != 0; id = next_[id]) {
-      if (match(id)) return id;
+  struct Table {
+    uint64_t mask;
+    int log2;
+    std::atomic<Table*> older;  // being copied from, nullptr: done
+    std::atomic<uint64_t> count;
+    std::atomic<bool> growing;
+
+    std::atomic<uint64_t>* words() const {
+      return reinterpret_cast<std::atomic<uint64_t>*>(reinterpret_cast<uintptr_t>(this) + 4096);
     }
+    size_t bytes() const { return (mask + 1) * sizeof(uint64_t); }
+  };
+
+  static uint64_t Word(uint64_t hash, uint32_t id) { return (hash & ~uint64_t{0xffffffff}) | id; }
+
+  static Table* NewTable(int log2) {
+    if (log2 > kMaxLog2) return nullptr;
+    auto* table = static_cast<Table*>(os::Reserve(4096 + (size_t{1} << log2) * sizeof(uint64_t)));
+    if (table == nullptr) return nullptr;
+    table->mask = (uint64_t{1} << log2) - 1;
+    table->log2 = log2;
+    return table;
+  }
+
+  // The upper bits of the tag choose the bucket, so that a word can be moved by itself.
+  static uint64_t Home(const Table* table, uint64_t word) { return word >> (64 - table->log2); }
+
+  // The id that matches, or 0 and in *at the empty bucket where it would go (kFull: none).
+  template <class Match>
+  static uint32_t Probe(const Table* table, uint64_t hash, Match&& match, uint64_t* at) {
+    for (uint64_t i = 0; i <= table->mask; i++) {
+      *at = (Home(table, hash) + i) & table->mask;
+      const uint64_t word = table->words()[*at].load(std::memory_order_acquire);
+      if (word == 0) return 0;
+      if (word >> 32 == hash >> 32 && match(static_cast<uint32_t>(word))) {
+        return static_cast<uint32_t>(word);
+      }
+    }
+    *at = kFull;
     return 0;
   }
 
-  bool AddLevel(int level) {
-    auto* buckets = static_cast<std::atomic<uint32_t>*>(os::Reserve(LevelBytes(level)));
-    if (buckets == nullptr) return false;
-    std::atomic<uint32_t>* none = nullptr;
-    if (!slots_[level].compare_exchange_strong(none, buckets, std::memory_order_acq_rel)) {
-      os::Release(buckets, LevelBytes(level));
+  static void Copy(Table* to, uint64_t word) {
+    for (uint64_t i = 0; i <= to->mask; i++) {
+      uint64_t none = 0;
+      auto& place = to->words()[(Home(to, word) + i) & to->mask];
+      if (place.compare_exchange_strong(none, word, std::memory_order_acq_rel)) return;
     }
-    levels_[level] = slots_[level].load(std::memory_order_acquire);
-    return true;
   }
 
-  void Grow(int level) {
-    if (level + 1 >= kLevels || !AddLevel(level + 1)) return;
-    top_.compare_exchange_strong(level, level + 1, std::memory_order_acq_rel);
+  // One thread grows; the others go on with what there is.
+  __attribute__((noinline)) void Grow(Table* table) {
+    if (table->growing.exchange(true, std::memory_order_acq_rel)) return;
+    Table* larger = NewTable(table->log2 + 1);
+    if (larger == nullptr) return;
+    larger->older.store(table, std::memory_order_relaxed);
+    larger->count.store(table->count.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    table_.store(larger, std::memory_order_release);
+    for (uint64_t i = 0; i <= table->mask; i++) {
+      const uint64_t word = table->words()[i].load(std::memory_order_acquire);
+      if (word != 0) Copy(larger, word);
+    }
+    larger->older.store(nullptr, std::memory_order_release);
+    // Whoever still looks at the old words finds nothing there, and makes a twin at worst.
+    os::Discard(table->words(), table->bytes());
   }
 
-  uint32_t* next_ = nullptr;
+  std::atomic<Table*> table_{nullptr};
   uint32_t max_ids_ = 0;
-  std::atomic<int> top_{0};
-  std::atomic<uint32_t> count_{0};
-  std::atomic<uint32_t>* levels_[kLevels] = {};
-  std::atomic<std::atomic<uint32_t>*> slots_[kLevels] = {};
 };
 
 }  // namespace memtrace

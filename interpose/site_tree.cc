@@ -9,7 +9,7 @@
 namespace memtrace {
 namespace {
 
-constexpr uint32_t kMaxNodes = 1u << 26;
+constexpr uint32_t kMaxNodes = Thread::kMaxNodes;
 constexpr uint32_t kMaxFrames = 1u << 22;
 constexpr uint32_t kMaxCodes = 1u << 20;
 constexpr uint32_t kMaxStrings = 1u << 24;  // units of 8 bytes
@@ -131,14 +131,22 @@ uint32_t InternNode(uint32_t parent, uint32_t frame) {
 static uint32_t NewSiteId(Thread* t) {
   if (t->next_site == t->last_site) {
     const uint64_t first = g_region.Reserve(kSites, kSitesPerBlock);
-    if (first == Region::kNone || first + kSitesPerBlock > Thread::kMaxSites) {
-      g_region.CountLoss(Loss::kSiteIds, 0);
-      return 0;
-    }
+    if (first == Region::kNone || first + kSitesPerBlock > Thread::kMaxSites) return 0;
     t->next_site = static_cast<uint32_t>(first);
     t->last_site = t->next_site + kSitesPerBlock;
   }
   return t->next_site++;
+}
+
+static uint32_t NewSite(Thread* t, uint32_t node, uint32_t caller, Domain domain) {
+  const uint32_t id = NewSiteId(t);
+  if (id == 0) return 0;
+  auto* s = g_region.At<SiteRecord>(kSites, id);
+  s->node = node;
+  s->caller = caller;
+  const uint32_t tail = t->slot | static_cast<uint32_t>(domain) << 16 | 1u << 24;
+  Publish(reinterpret_cast<uint32_t*>(&s->thread), tail);
+  return id;
 }
 
 uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain) {
@@ -149,14 +157,25 @@ uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain) {
            s->domain == static_cast<uint8_t>(domain);
   };
   if (const uint32_t id = g_sites.Find(hash, same)) return id;
-  const uint32_t id = NewSiteId(t);
-  if (id == 0) return 0;
-  auto* s = g_region.At<SiteRecord>(kSites, id);
-  s->node = node;
-  s->caller = caller;
-  const uint32_t tail = t->slot | static_cast<uint32_t>(domain) << 16 | 1u << 24;
-  Publish(reinterpret_cast<uint32_t*>(&s->thread), tail);
-  return g_sites.Insert(hash, id, same);
+  const uint32_t id = NewSite(t, node, caller, domain);
+  return id != 0 ? g_sites.Insert(hash, id, same) : 0;
+}
+
+uint32_t InternPythonSite(Thread* t, uint32_t node, Domain domain) {
+  uint32_t*& sites =
+      t->python_sites[static_cast<int>(domain) - static_cast<int>(Domain::kPythonMem)];
+  if (sites == nullptr) {
+    sites = static_cast<uint32_t*>(os::Reserve(size_t{kMaxNodes} * sizeof(uint32_t)));
+    if (sites == nullptr) return InternSite(t, node, 0, domain);
+  }
+  if (sites[node] == 0) sites[node] = NewSite(t, node, 0, domain);
+  return sites[node];
+}
+
+void ForgetPythonSites(Thread* t) {
+  for (uint32_t*& sites : t->python_sites) {
+    if (sites != nullptr) os::Discard(sites, size_t{kMaxNodes} * sizeof(uint32_t));
+  }
 }
 
 uint32_t FindInstruction(uint32_t code, uint32_t offset) {

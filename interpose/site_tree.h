@@ -26,6 +26,9 @@ uint32_t InternFrame(FrameKind kind, uint32_t owner, uint32_t line, uint64_t add
 uint32_t InternNode(uint32_t parent, uint32_t frame);
 // The site of this thread at (node, caller frame, domain).
 uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain);
+// The same for Python's domains, which have no native caller: a table by node instead of an index.
+uint32_t InternPythonSite(Thread* t, uint32_t node, Domain domain);
+void ForgetPythonSites(Thread* t);
 
 // Frame of an instruction of a code object, remembered apart so that a line is decoded once for all
 // stacks it appears in. 0: not seen yet.

@@ -27,8 +27,9 @@ uint32_t NativeFrame(Thread* t, uintptr_t caller) {
 __attribute__((noinline)) uint32_t SiteSlow(Thread* t, uint32_t node, Domain domain,
                                             uintptr_t caller) {
   const int saved_errno = errno;
-  const uint32_t frame = caller != 0 ? NativeFrame(t, caller) : 0;
-  const uint32_t site = InternSite(t, node, frame, domain);
+  const uint32_t site = domain == Domain::kMalloc
+                            ? InternSite(t, node, NativeFrame(t, caller), domain)
+                            : InternPythonSite(t, node, domain);
   errno = saved_errno;
   return site;
 }

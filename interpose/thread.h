@@ -65,6 +65,7 @@ struct Thread {
   static constexpr uint32_t kFrameHash = 4096;
   static constexpr uint32_t kScratchBytes = 32 * 1024;
   static constexpr uint32_t kMaxSites = 1u << 24;
+  static constexpr uint32_t kMaxNodes = 1u << 24;
 
   Busy busy;
   uint32_t slot;
@@ -92,6 +93,7 @@ struct Thread {
   SiteCacheEntry sites[kSiteSets * 2];
   CallerCacheEntry callers[kCallers];
   Cell* pages[kMaxSites / kSitesPerBlock];  // site block -> this thread's page of cells
+  uint32_t* python_sites[2];  // node -> site in kPythonMem, kPythonObj; of kMaxNodes words
   char scratch[kScratchBytes];
 };
 

@@ -6,6 +6,7 @@
 
 #include "interpose/os/os.h"
 #include "interpose/recorder.h"
+#include "interpose/site_tree.h"
 
 namespace memtrace {
 namespace {
@@ -75,6 +76,7 @@ void ForgetCells(Thread* t) {
               sizeof t->pages & ~size_t{4095});
   memset(t->pages, 0, 4096);  // what shares a page with the fields before
   memset(reinterpret_cast<char*>(t->pages) + sizeof t->pages - 4096, 0, 4096);
+  ForgetPythonSites(t);
   t->next_site = t->last_site = 0;
   t->last_block = nullptr;
   t->frame_count = 0;

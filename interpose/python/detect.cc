@@ -92,18 +92,24 @@ bool Detect() {
 
 bool SelfTest(const char* tstate) {
   const Layout& l = *g_reader.layout;
+  // The thread state is there, and up to 3.12 its first C frame lies in it, with nothing running at
+  // the start: only what is found then has to be doubted.
+  const char* frame = Load<const char*>(tstate + l.thread_frame);
+  bool ok = true;
+  if (l.cframe_frame >= 0 && frame != nullptr) {
+    if (static_cast<uintptr_t>(frame - tstate) < 2048) {
+      frame = Load<const char*>(frame + l.cframe_frame);
+    } else {
+      ok = os::SafeRead(frame + l.cframe_frame, &frame, sizeof frame);
+    }
+  }
+  if (ok && frame == nullptr) return false;  // nothing runs yet: try again next time
   const int here = 1;
   int copy = 0;
   if (!os::SafeRead(&here, &copy, sizeof copy)) {  // not allowed to ask: trust the version
     g_reader.capture = g_capture;
     return true;
   }
-  const char* frame = nullptr;
-  bool ok = os::SafeRead(tstate + l.thread_frame, &frame, sizeof frame);
-  if (ok && l.cframe_frame >= 0 && frame != nullptr) {
-    ok = os::SafeRead(frame + l.cframe_frame, &frame, sizeof frame);
-  }
-  if (ok && frame == nullptr) return false;  // nothing runs yet: try again next time
   // Shims of the interpreter's own hold no code object; look at the first frame that should.
   for (int hops = 0; ok && l.frame_owner >= 0 && hops < 8; hops++) {
     int8_t owner = 0;
