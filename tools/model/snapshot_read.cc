@@ -42,6 +42,8 @@ constexpr int64_t Values::*kFields[] = {&Values::alloc_objects, &Values::alloc_b
                                         &Values::inuse_objects, &Values::inuse_bytes,
                                         &Values::peak_objects,  &Values::peak_bytes};
 
+bool OutOfRange(int64_t value) { return value > kMaxValue || value < -kMaxValue; }
+
 absl::Status Damaged(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
 struct RawLocation {
@@ -191,7 +193,7 @@ class StreamReader {
     raw_.sample_locations.insert(raw_.sample_locations.end(), sample_.location_id().begin(),
                                  sample_.location_id().end());
     for (int64_t value : sample_.value()) {
-      if (value > kMaxValue || value < -kMaxValue) return Damaged("a value is out of range");
+      if (OutOfRange(value)) return Damaged("a value is out of range");
       raw_.sample_values.push_back(value);
     }
     RawSample raw{raw_.sample_locations.size(), raw_.sample_values.size(), 0, 0};
@@ -238,6 +240,10 @@ std::vector<TimelineBucket> FromProto(const pprof::Timeline& timeline) {
 }
 
 absl::StatusOr<Process> FromProto(const pprof::Process& in) {
+  if (OutOfRange(in.peak_bytes()) || OutOfRange(in.peak_bound()) ||
+      OutOfRange(in.inherited_bytes())) {
+    return Damaged("a figure of a process is out of range");
+  }
   Process out;
   out.pid = in.pid();
   out.parent_pid = in.parent_pid();
@@ -453,8 +459,7 @@ class ProfileBuilder {
         return Damaged("a sample is of a thread that does not exist");
       }
       if (c.domain(i) >= kDomainCount) return Damaged("a sample has an unknown domain");
-      if (std::abs(c.temporary_objects(i)) > kMaxValue ||
-          std::abs(c.temporary_bytes(i)) > kMaxValue) {
+      if (OutOfRange(c.temporary_objects(i)) || OutOfRange(c.temporary_bytes(i))) {
         return Damaged("a value is out of range");
       }
     }
