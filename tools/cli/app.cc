@@ -1,10 +1,14 @@
 #include "tools/cli/app.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tools/cli/commands.h"
+#include "tools/cli/run_arguments.h"
 
 namespace memtrace {
 namespace {
@@ -49,7 +53,10 @@ int RunApp(int argc, char** argv) {
   CLI::App app;
   try {
     BuildApp(app, &status);
-    app.parse(argc, argv);
+    std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    DropRunSeparator(&arguments);
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    app.parse(std::move(arguments));
     return status;
   } catch (const CLI::ParseError& error) {
     return ReportParseError(app, error);

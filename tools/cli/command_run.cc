@@ -1,9 +1,307 @@
+// memtrace run: starts a program under the library, watches it, and reports at its end.
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "tools/cli/child.h"
 #include "tools/cli/commands.h"
+#include "tools/cli/library_path.h"
+#include "tools/cli/rss_history.h"
+#include "tools/cli/say.h"
+#include "tools/cli/session.h"
+#include "tools/cli/status_line.h"
+#include "tools/model/snapshot_file.h"
+#include "tools/read/load.h"
+#include "tools/render/summary.h"
 
 namespace memtrace {
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kOwnFailure = 125;
+constexpr int kCannotExecute = 126;
+constexpr int kNotFound = 127;
+constexpr int kStatusTicks = 5;  // of the child's ticks from one status line to the next
+
+struct RunOptions {
+  std::string output;
+  bool force = false;
+  int stack_depth = -1;
+  bool no_summary = false;
+  bool quiet = false;
+  std::vector<std::string> program;
+};
+
+bool Exists(const std::string& path) {
+  struct stat info;
+  return lstat(path.c_str(), &info) == 0;
+}
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
+}
+
+// Said before the program starts: hours of run should not end in "file exists".
+absl::Status CheckOutput(const RunOptions& options) {
+  if (options.output.empty() || options.output == "-") return absl::OkStatus();
+  struct stat info;
+  if (stat(options.output.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(options.output, ": a folder; -o takes the name of the file to write"));
+  }
+  if (Exists(options.output) && !options.force) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(options.output, ": exists already; -f replaces it"));
+  }
+  const std::string folder = FolderOf(options.output);
+  if (access(folder.c_str(), W_OK) != 0) {
+    return absl::PermissionDeniedError(
+        absl::StrFormat("%s: cannot be written to: %s", folder, std::strerror(errno)));
+  }
+  return absl::OkStatus();
+}
+
+std::string AbsolutePath(const std::string& path) {
+  if (path.empty() || path == "-" || path[0] == '/') return path;
+  std::unique_ptr<char, decltype(&std::free)> cwd(getcwd(nullptr, 0), std::free);
+  return cwd == nullptr ? path : absl::StrCat(cwd.get(), "/", path);
+}
+
+// memtrace-PROGRAM.PID.mtr in the present folder; in the temporary one when that is closed to us.
+std::string DefaultOutput(const Process& process) {
+  std::string name = ProgramName(process.command);
+  std::replace(name.begin(), name.end(), '/', '_');
+  const std::string file = absl::StrFormat("memtrace-%s.%d", name, process.pid);
+  std::string folder;
+  if (access(".", W_OK) != 0) {
+    const char* tmp = getenv("TMPDIR");
+    folder = absl::StrCat(tmp != nullptr && *tmp != '\0' ? tmp : "/tmp", "/");
+    Say(absl::StrCat("the present folder cannot be written to; the snapshot goes to ", folder));
+  }
+  std::string path = absl::StrCat(folder, file, ".mtr");
+  for (int i = 2; Exists(path) && i < 1000; ++i) path = absl::StrCat(folder, file, "-", i, ".mtr");
+  return path;
+}
+
+class Run {
+ public:
+  explicit Run(const RunOptions& options) : options_(options) {}
+  int Main();
+
+ private:
+  absl::Status Prepare();
+  int Refuse(bool denied) const;
+  int Report(const ChildResult& child);
+  bool Collect(const ChildResult& child, Profile* profile);
+  void DescribeEnd(const ChildResult& child, Profile* profile) const;
+  std::string Save(const Profile& profile);
+
+  const RunOptions& options_;
+  std::string session_;
+  std::vector<std::pair<std::string, std::string>> variables_;
+  RssHistory rss_;
+  std::string output_;
+  bool some_live_ = false;
+};
+
+absl::Status Run::Prepare() {
+  if (absl::Status s = CheckOutput(options_); !s.ok()) return s;
+  output_ = AbsolutePath(options_.output);
+  absl::StatusOr<std::string> library = FindLibrary();
+  if (!library.ok()) return library.status();
+  absl::StatusOr<std::string> session = MakeSession();
+  if (!session.ok()) return session.status();
+  session_ = *session;
+  library = PreloadablePath(*library, session_);
+  if (!library.ok()) return library.status();
+  // After what is there: other preloaded libraries keep their place.
+  const char* preload = getenv("LD_PRELOAD");
+  variables_ = {
+      {"LD_PRELOAD",
+       preload != nullptr && *preload != '\0' ? absl::StrCat(preload, ":", *library) : *library},
+      {"MEMTRACE_DIR", session_},
+      {"MEMTRACE_TOOL", ToolPath()}};
+  if (options_.stack_depth >= 0) {
+    variables_.emplace_back("MEMTRACE_STACK_DEPTH", absl::StrCat(options_.stack_depth));
+  }
+  if (options_.quiet) variables_.emplace_back("MEMTRACE_QUIET", "1");
+  return absl::OkStatus();
+}
+
+int Run::Refuse(bool denied) const {
+  const std::string& name = options_.program[0];
+  if (denied) {
+    Say(absl::StrCat(name, ": cannot be executed; is it a program, and is it executable?"));
+    return kCannotExecute;
+  }
+  const bool path = name.find('/') != std::string::npos;
+  Say(absl::StrCat(name, path ? ": there is no such file" : ": not found on PATH"));
+  return kNotFound;
+}
+
+int Run::Main() {
+  bool denied = false;
+  const std::string executable = FindProgram(options_.program[0], &denied);
+  if (absl::Status s = CheckOutput(options_); s.ok() && executable.empty()) return Refuse(denied);
+  if (absl::Status s = Prepare(); !s.ok()) {
+    Say(s.message());
+    if (!session_.empty()) RemoveSession(session_);
+    return kOwnFailure;
+  }
+  if (const std::string why = WhyUntraceable(executable); !why.empty()) {
+    Say(absl::StrCat(executable, " cannot be traced: ", why, "; it runs all the same"));
+  }
+  std::unique_ptr<StatusLine> line;
+  int pid = 0, tick = 0;
+  ChildHooks hooks;
+  hooks.on_start = [&](int started) {
+    pid = started;
+    line = std::make_unique<StatusLine>(!options_.quiet, session_, pid);
+  };
+  hooks.on_tick = [&](int64_t elapsed_ns) {
+    rss_.Sample(pid, absl::ToUnixNanos(absl::Now()));
+    if (++tick % kStatusTicks == 0 && line != nullptr) line->Update(elapsed_ns);
+  };
+  hooks.on_stop = [&] {
+    if (line != nullptr) line->Hide();
+  };
+  absl::StatusOr<ChildResult> child = RunChild(options_.program, variables_, hooks);
+  line.reset();
+  if (!child.ok()) {
+    Say(child.status().message());
+    RemoveSession(session_);
+    return kOwnFailure;
+  }
+  if (child->exec_error != 0) {
+    Say(absl::StrFormat("%s: cannot be executed: %s", executable,
+                        child->exec_error == ENOENT ? "its interpreter is missing"
+                                                    : std::strerror(child->exec_error)));
+    RemoveSession(session_);
+    return child->exec_error == ENOENT ? kNotFound : kCannotExecute;
+  }
+  return Report(*child);
+}
+
+// Of the program itself we know better than its region how it ended.
+void Run::DescribeEnd(const ChildResult& child, Profile* profile) const {
+  if (profile->processes.empty() || profile->processes.front().pid != child.pid) return;
+  Process& process = profile->processes.front();
+  process.end = child.signaled ? EndKind::kSignaled : EndKind::kExited;
+  process.end_status = child.status;
+  process.duration_ns = std::max(process.duration_ns, child.elapsed_ns);
+  rss_.AnnotateTimeline(&process);
+}
+
+// False when there is nothing to report.
+bool Run::Collect(const ChildResult& child, Profile* profile) {
+  const std::vector<RegionEntry> entries = SessionRegions(session_, child.pid);
+  some_live_ = std::any_of(entries.begin(), entries.end(),
+                           [](const RegionEntry& e) { return e.status.ok() && e.alive(); });
+  std::vector<std::string> problems;
+  *profile = LoadRegions(entries, &problems);
+  for (const std::string& problem : problems) Say(problem);
+  DescribeEnd(child, profile);
+  return !profile->processes.empty();
+}
+
+// The path written, or "" when it could not be.
+std::string Run::Save(const Profile& profile) {
+  WriteOptions write;
+  write.force = options_.force;
+  std::string path = output_.empty() ? DefaultOutput(profile.processes.front()) : output_;
+  absl::Status status = WriteSnapshotFile(profile, path, write);
+  if (status.ok()) return options_.output.empty() ? path : options_.output;
+  Say(status.message());
+  Say(absl::StrFormat("the records are kept: memtrace snapshot %d -o FILE",
+                      profile.processes.front().pid));
+  return "";
+}
+
+int Run::Report(const ChildResult& child) {
+  const int status = child.signaled ? 128 + child.status : child.status;
+  Profile profile;
+  if (!Collect(child, &profile)) {
+    if (!options_.quiet) {
+      Say("nothing was recorded: the program did not load the library; `memtrace doctor` tells "
+          "more");
+    }
+    RemoveSession(session_);
+    return status;
+  }
+  const std::string saved = Save(profile);
+  if (!options_.quiet && !options_.no_summary) {
+    SummaryOptions summary;
+    summary.terminal = DescribeTerminal(STDERR_FILENO);
+    summary.saved_path = saved == "-" ? "" : saved;
+    std::fputs(RenderRunSummary(profile, summary).c_str(), stderr);
+  }
+  if (saved.empty()) return status == 0 ? kOwnFailure : status;
+  if (!some_live_) {
+    RemoveSession(session_);
+  } else if (!options_.quiet) {
+    Say("some of its processes still run; `memtrace list` shows them");
+  }
+  return status;
+}
+
+// What follows the options is the program's own, which CLI11 does not know of.
+class RunFormatter : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    return "Usage: memtrace run [OPTIONS] [--] PROGRAM [ARGUMENTS...]\n";
+  }
+};
+
+}  // namespace
 
 void RegisterRun(CLI::App& app, int* status) {
-  app.add_subcommand("run", "Run a program under memtrace")->callback([status] { *status = 1; });
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand(
+      "run", "Run a program under memtrace, report at its end, and save a snapshot");
+  command
+      ->add_option("-o,--output", options->output,
+                   "Snapshot to write; - is standard output [memtrace-PROGRAM.PID.mtr]")
+      ->type_name("FILE");
+  command->add_flag("-f,--force", options->force, "Replace an existing file");
+  command
+      ->add_option("--stack-depth", options->stack_depth,
+                   "Frames recorded of each stack, innermost first; 0: all, 1: the line alone [0]")
+      ->check(CLI::Range(0, 1 << 20))
+      ->type_name("N");
+  command->add_flag("--no-summary", options->no_summary, "No summary at the end");
+  command->add_flag("-q,--quiet", options->quiet, "No status line, no summary; errors only");
+  command->prefix_command();
+  command->formatter(std::make_shared<RunFormatter>());
+  command->footer("Example: memtrace run -o a.mtr python main.py --fast");
+  command->callback([command, options, status] {
+    options->program = command->remaining();
+    if (!options->program.empty() && options->program[0] == "--") {
+      options->program.erase(options->program.begin());
+    }
+    if (options->program.empty()) {
+      std::fputs("memtrace: no program to run\nTry: memtrace run --help\n", stderr);
+      *status = kUsage;
+    } else if (options->program[0].size() > 1 && options->program[0][0] == '-') {
+      std::fprintf(stderr, "memtrace: unknown option %s\nTry: memtrace run --help\n",
+                   Printable(options->program[0]).c_str());
+      *status = kUsage;
+    } else {
+      *status = Run(*options).Main();
+    }
+  });
 }
 
 }  // namespace memtrace

@@ -195,6 +195,12 @@ void Decoder::ReadTimes(const Figures& figures) {
     process_.peak_elapsed_ns = process_.duration_ns;
   } else if (peak_at >= start) {
     process_.peak_elapsed_ns = peak_at - start;
+  } else if (!process_.timeline.empty()) {
+    // The library looks at the clock now and then only: the bucket that went highest.
+    const auto highest = std::max_element(
+        process_.timeline.begin(), process_.timeline.end(),
+        [](const auto& a, const auto& b) { return a.live_bytes_max < b.live_bytes_max; });
+    process_.peak_elapsed_ns = highest->elapsed_ns;
   }
 }
 

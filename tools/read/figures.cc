@@ -109,7 +109,7 @@ class FigureReader {
   absl::Status CollectPages();
   absl::Status ReadOnce(Figures* figures);
   absl::Status ReadBlock(const Page* first, const Page* last, Figures* figures);
-  absl::Status AddCell(const Page& page, const Cell& cell, SiteSum* sum);
+  absl::Status AddCell(const Page& page, Cell cell, SiteSum* sum);
   void AddSite(uint32_t id, const SiteRecord& site, const SiteSum& sum, Figures* figures);
   absl::Status Damaged(const std::string& what) const {
     return absl::DataLossError(absl::StrFormat("%s: damaged: %s", region_.path(), what));
@@ -154,7 +154,11 @@ absl::Status FigureReader::CollectPages() {
   return absl::OkStatus();
 }
 
-absl::Status FigureReader::AddCell(const Page& page, const Cell& cell, SiteSum* sum) {
+absl::Status FigureReader::AddCell(const Page& page, Cell cell, SiteSum* sum) {
+  // What a child inherited is a sum over threads that may have gone on meanwhile: a little below
+  // zero is nothing.
+  if (page.slot == 0 && Signed(cell.alloc_bytes) < 0) cell.alloc_bytes = 0;
+  if (page.slot == 0 && Signed(cell.alloc_objects) < 0) cell.alloc_objects = 0;
   ever_bytes_ += std::min(cell.alloc_bytes, kMostEver) + std::min(cell.temporary_bytes, kMostEver);
   ever_objects_ +=
       std::min(cell.alloc_objects, kMostEver) + std::min(cell.temporary_objects, kMostEver);
@@ -270,7 +274,9 @@ int64_t ThreadBound(const RegionFile& region) {
   int64_t used = 0;
   for (uint64_t slot = 1; slot < count; ++slot) {
     const ThreadRecord* record = threads.InPlace<ThreadRecord>(slot);
-    if (record != nullptr && record->state.load() != 0) ++used;
+    if (record == nullptr) continue;
+    const auto state = static_cast<ThreadState>(record->state.load());
+    if (state == ThreadState::kLive || state == ThreadState::kEnded) ++used;
   }
   return used * kFlushBytes;
 }

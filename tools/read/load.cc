@@ -39,11 +39,14 @@ Kind Sniff(const std::string& path) {
 }
 
 // Names as the kernel has them now: programs name their threads after they have started.
-void RefreshThreadNames(Process* process) {
+// A thread that the kernel does not know any more has ended: the library notices only when its slot
+// is needed again.
+void RefreshThreads(Process* process) {
   for (Thread& thread : process->threads) {
     if (thread.ended) continue;
     std::ifstream comm(absl::StrFormat("/proc/%d/task/%d/comm", process->pid, thread.tid));
     std::string name;
+    thread.ended = !comm;
     if (comm && std::getline(comm, name) && !name.empty()) thread.name = ValidUtf8(name);
   }
 }
@@ -58,16 +61,16 @@ std::string WhatIsTraced() {
 
 }  // namespace
 
-absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry) {
+absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry, Symbolizer* symbolizer) {
   auto region = RegionFile::Open(entry.path);
   if (!region.ok()) return region.status();
-  std::unique_ptr<Symbolizer> symbolizer = MakeSymbolizer();
+  std::unique_ptr<Symbolizer> own = symbolizer == nullptr ? MakeSymbolizer() : nullptr;
   DecodeOptions options;
-  options.symbolizer = symbolizer.get();
+  options.symbolizer = symbolizer == nullptr ? own.get() : symbolizer;
   options.end = entry.state;
   absl::StatusOr<Profile> profile = DecodeRegion(**region, options);
   if (!profile.ok()) return profile;
-  if (entry.alive()) RefreshThreadNames(&profile->processes.front());
+  if (entry.alive()) RefreshThreads(&profile->processes.front());
   AddSourceLines(&*profile);
   profile->tool_version = MEMTRACE_VERSION;
   return profile;
@@ -101,8 +104,9 @@ absl::StatusOr<Profile> LoadProfile(const std::string& spec) {
 
 Profile LoadRegions(const std::vector<RegionEntry>& entries, std::vector<std::string>* problems) {
   Profile merged;
+  std::unique_ptr<Symbolizer> symbolizer = MakeSymbolizer();  // the files are opened once for all
   for (const RegionEntry& entry : entries) {
-    absl::StatusOr<Profile> profile = LoadRegion(entry);
+    absl::StatusOr<Profile> profile = LoadRegion(entry, symbolizer.get());
     if (!profile.ok()) {
       problems->emplace_back(profile.status().message());
       continue;

@@ -14,13 +14,15 @@
 #include "absl/status/statusor.h"
 #include "tools/model/profile.h"
 #include "tools/read/processes.h"
+#include "tools/read/symbolize.h"
 
 namespace memtrace {
 
 absl::StatusOr<Profile> LoadProfile(const std::string& spec);
 
 // A region that FindRegions or MatchRegions told of: decoded, with names, states and source lines.
-absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry);
+// Without a symbolizer one of its own is used.
+absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry, Symbolizer* symbolizer = nullptr);
 
 // What a pid, a name or a region's path stands for. kNotFound when nothing does.
 absl::StatusOr<RegionEntry> ResolveRegion(const std::string& spec);

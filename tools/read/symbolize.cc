@@ -16,7 +16,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "tools/read/elf_symbols.h"
 #include "tools/read/section_view.h"
@@ -109,13 +111,16 @@ int64_t DeclarationLine(Dwarf_Die* function) {
   return dwarf_decl_line(function, &line) == 0 ? line : 0;
 }
 
-// "dir/file" as the compiler was told, made absolute by its folder.
+// A file as the compiler was told of it, made absolute by its folder. Distributions map the folder
+// to a relative one ("./string"), and then the file's own name says it all.
 std::string SourcePath(Dwarf_Die* unit, const char* file) {
   if (file == nullptr) return "";
   Dwarf_Attribute attribute;
   const char* folder = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
-  if (*file == '/' || folder == nullptr) return file;
-  return absl::StrCat(folder, "/", file);
+  absl::string_view name = file;
+  absl::ConsumePrefix(&name, "./");
+  if (absl::StartsWith(name, "/") || folder == nullptr || *folder != '/') return std::string(name);
+  return absl::StrCat(folder, "/", name);
 }
 
 // The functions of one unit that exist in machine code, by address, each with the calls that were

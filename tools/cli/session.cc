@@ -1,0 +1,94 @@
+#include "tools/cli/session.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace memtrace {
+namespace {
+
+// The folder above, made if missing; "" and *why when it is not ours alone.
+bool MakePrivate(const std::string& folder, std::string* why) {
+  struct stat info;
+  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    *why = absl::StrFormat("%s: cannot be made: %s", folder, std::strerror(errno));
+  } else if (lstat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+    *why = absl::StrFormat("%s: not a folder", folder);
+  } else if (info.st_uid != geteuid() || (info.st_mode & 077) != 0) {
+    *why = absl::StrFormat("%s: open to others; chmod 700 it, or set MEMTRACE_DIR", folder);
+  } else {
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> MakeSession() {
+  std::vector<std::string> roots = {PreferredRegionFolder()};
+  if (const char* set = getenv("MEMTRACE_DIR"); set == nullptr || *set == '\0') {
+    const char* tmp = getenv("TMPDIR");
+    roots.push_back(absl::StrFormat("%s/memtrace-%d", tmp != nullptr && *tmp != '\0' ? tmp : "/tmp",
+                                    geteuid()));
+  }
+  std::string why;
+  for (const std::string& root : roots) {
+    if (!MakePrivate(root, &why)) continue;
+    std::string folder = absl::StrFormat("%s/run-%d-XXXXXX", root, getpid());
+    if (mkdtemp(folder.data()) != nullptr) {
+      // The program may change its folder: what it inherits must be absolute.
+      char resolved[PATH_MAX];
+      return realpath(folder.c_str(), resolved) != nullptr ? std::string(resolved) : folder;
+    }
+    why = absl::StrFormat("%s: no folder can be made in it: %s", root, std::strerror(errno));
+  }
+  return absl::UnavailableError(absl::StrCat("no place for the records: ", why));
+}
+
+absl::StatusOr<std::string> PreloadablePath(const std::string& library,
+                                            const std::string& session) {
+  if (library.find_first_of(" :\t\n") == std::string::npos) return library;
+  const std::string link = session + "/libmemtrace.so";
+  if (link.find_first_of(" :\t\n") != std::string::npos) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%s: LD_PRELOAD cannot hold a path with spaces or colons; set MEMTRACE_DIR to a folder "
+        "without them",
+        session));
+  }
+  if (symlink(library.c_str(), link.c_str()) != 0) {
+    return absl::UnavailableError(
+        absl::StrFormat("%s: cannot be made: %s", link, std::strerror(errno)));
+  }
+  return link;
+}
+
+void RemoveSession(const std::string& session) {
+  DIR* dir = opendir(session.c_str());
+  if (dir == nullptr) return;
+  while (const dirent* entry = readdir(dir)) {
+    unlinkat(dirfd(dir), entry->d_name, 0);  // fails for . and .., as it should
+  }
+  closedir(dir);
+  rmdir(session.c_str());
+}
+
+std::vector<RegionEntry> SessionRegions(const std::string& session, int32_t main_pid) {
+  std::vector<RegionEntry> entries = FindRegions({session});
+  std::erase_if(entries, [](const RegionEntry& e) { return absl::IsUnavailable(e.status); });
+  const auto rank = [main_pid](const RegionEntry& e) {
+    return e.pid == main_pid ? -static_cast<int64_t>(e.exec_index) - 1 : 0;
+  };
+  std::stable_sort(entries.begin(), entries.end(),
+                   [&](const RegionEntry& a, const RegionEntry& b) { return rank(a) < rank(b); });
+  return entries;
+}
+
+}  // namespace memtrace

@@ -1,0 +1,44 @@
+// The live line of `memtrace run`: elapsed, now, peak, allocations.
+//
+// It keeps to the bottom row of the terminal, which is taken out of the scrolling area, so that it
+// never mixes with what the program prints. It is there only when stderr is a terminal that can do
+// this, not in CI, and only while the terminal is in its normal mode: a full-screen program has the
+// screen to itself. Nothing is shown in the first second.
+//
+// Threading: none. Hide() must be called before anything else is printed.
+#ifndef MEMTRACE_TOOLS_CLI_STATUS_LINE_H_
+#define MEMTRACE_TOOLS_CLI_STATUS_LINE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tools/read/region_file.h"
+
+namespace memtrace {
+
+class StatusLine {
+ public:
+  // `wanted` false: does nothing, ever.
+  StatusLine(bool wanted, std::string session, int32_t pid);
+  ~StatusLine() { Hide(); }
+
+  // Draws it anew; call some times a second.
+  void Update(int64_t elapsed_ns);
+  void Hide();
+
+ private:
+  bool FindRegion();
+  bool Show(int rows);
+
+  const bool wanted_;
+  const std::string session_;
+  const int32_t pid_;
+  int rows_ = 0;  // of the terminal while the line is shown; 0: hidden
+  uint32_t exec_index_ = 0;
+  std::unique_ptr<RegionFile> region_;
+};
+
+}  // namespace memtrace
+
+#endif  // MEMTRACE_TOOLS_CLI_STATUS_LINE_H_
