@@ -11,6 +11,9 @@ bool OpenGate();
 
 bool IsRecording();
 
+// Writes command, executable and working directory to the region's header.
+void DescribeProcess();
+
 }  // namespace memtrace
 
 #endif  // MEMTRACE_INTERPOSE_LIFECYCLE_H_

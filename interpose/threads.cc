@@ -105,6 +105,7 @@ Thread* ResetThreadsInChild() {
     auto* record = g_region.At<ThreadRecord>(kThreads, slot);
     record->seq.store(0);
     record->unflushed_bytes = 0;
+    record->users = 0;
     if (t == nullptr) continue;
     ForgetCells(t);
     record->tid = -1;  // no such thread here: free to be taken over
@@ -112,7 +113,6 @@ Thread* ResetThreadsInChild() {
   }
   if (t_thread != nullptr) {
     g_owner_slot = t_thread->slot;
-    t_thread->record->users = 0;
     Begin(t_thread, os::ThreadId());
   }
   g_peak_slack.store(0);
