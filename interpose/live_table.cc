@@ -8,10 +8,15 @@ constinit LiveTable g_live_table;
 
 namespace {
 constexpr size_t kFlatBytes = (size_t{1} << 47) / 16 * sizeof(uint32_t);
-}
+
+// ThreadSanitizer leaves no room for it.
+#ifndef MEMTRACE_FLAT_SHADOW
+#define MEMTRACE_FLAT_SHADOW 1
+#endif
+}  // namespace
 
 bool LiveTable::Init() {
-  flat_ = static_cast<uint32_t*>(os::Reserve(kFlatBytes));
+  if (MEMTRACE_FLAT_SHADOW) flat_ = static_cast<uint32_t*>(os::Reserve(kFlatBytes));
   if (flat_ != nullptr) return true;
   flat_refused_ = true;
   leaves_[0] = static_cast<std::atomic<uint32_t*>*>(os::Reserve(kLeaves * sizeof(uint32_t*)));
