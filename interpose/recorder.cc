@@ -142,7 +142,7 @@ __attribute__((noinline)) void Tick() {
 // A block of ours starts here though another was never seen freed (freed by code that does not go
 // through the hooks). It is gone for certain: its memory has been handed out again.
 __attribute__((noinline)) void RecordStale(Thread* t, uint32_t* slot) {
-  RecordFree(t, LiveTable::Take(slot), nullptr);
+  RecordFree(t, LiveTable::Take(slot), t);  // t: no block's address, so never temporary
 }
 
 // An allocation that could not be counted: one event, whichever part of it failed.

@@ -213,7 +213,7 @@ inline void RecordRealloc(Thread* t, const LiveTable::Block& old, const void* ol
   {
     Event event(t);
     CountAlloc(to, bytes);
-    CountFree(t, from, old.bytes, nullptr);
+    CountFree(t, from, old.bytes, t);  // t: no block's address, so never temporary
     AddTotal(t, static_cast<int64_t>(bytes) - static_cast<int64_t>(old.bytes));
   }
   t->last_block = p;
