@@ -15,7 +15,7 @@ constinit Types g_types;
 // Line tables
 
 uint32_t LineFromDeltas(const uint8_t* table, uint64_t bytes, int first_line, int offset) {
-  int line = first_line, address = 0;
+  int64_t line = first_line, address = 0;
   for (uint64_t i = 0; i + 1 < bytes; i += 2) {
     address += table[i];
     if (address > offset) break;
@@ -27,9 +27,9 @@ uint32_t LineFromDeltas(const uint8_t* table, uint64_t bytes, int first_line, in
 uint32_t LineFromRanges(const uint8_t* table, uint64_t bytes, int first_line, int offset) {
   if (offset < 0) return static_cast<uint32_t>(first_line);
   constexpr int8_t kNoLine = -128;
-  int line = first_line, end = 0;
+  int64_t line = first_line, end = 0;
   for (uint64_t i = 0; i + 1 < bytes; i += 2) {
-    const int start = end;
+    const int64_t start = end;
     end += table[i];
     const auto delta = static_cast<int8_t>(table[i + 1]);
     if (delta != kNoLine) line += delta;
@@ -60,11 +60,11 @@ int ReadSigned(const uint8_t* table, uint64_t bytes, uint64_t* i) {
 uint32_t LineFromLocations(const uint8_t* table, uint64_t bytes, int first_line, int offset) {
   if (offset < 0) return static_cast<uint32_t>(first_line);
   constexpr int kNoLocation = 15, kNoColumns = 13, kLong = 14;
-  int line = first_line, start = 0;
+  int64_t line = first_line, start = 0;
   for (uint64_t i = 0; i < bytes;) {
     const uint8_t entry = table[i++];
     const int kind = entry >> 3 & 15;
-    const int end = start + ((entry & 7) + 1) * 2;
+    const int64_t end = start + ((entry & 7) + 1) * 2;
     if (kind == kNoColumns || kind == kLong) {
       line += ReadSigned(table, bytes, &i);
     } else if (kind >= 10 && kind <= 12) {
