@@ -241,13 +241,20 @@ class ModuleSymbols {
     }
   }
 
-  // The linkage name holds the arguments' types, as the symbol tables have it.
+  // The linkage name holds the arguments' types. Functions of one file alone have none in DWARF,
+  // but in the symbol table; there, though, C's may have a suffix of the compiler's
+  // (".constprop.0").
   std::string FunctionName(Dwarf_Die* function, uint64_t address) const {
     Dwarf_Attribute attribute;
     const char* name =
         dwarf_formstring(dwarf_attr_integrate(function, DW_AT_linkage_name, &attribute));
+    const char* symbol = symbols_.Find(address);
+    if (name == nullptr && symbol != nullptr &&
+        (absl::StartsWith(symbol, "_Z") || absl::StartsWith(symbol, "_R"))) {
+      name = symbol;
+    }
     if (name == nullptr) name = dwarf_diename(function);
-    if (name == nullptr) name = symbols_.Find(address);
+    if (name == nullptr) name = symbol;
     return name == nullptr ? "" : ValidUtf8(Demangle(name));
   }
 

@@ -1,0 +1,257 @@
+#include "tools/read/decode.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/tools/read/region_builder.h"
+
+namespace memtrace {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::FillSample;
+using ::testing::HasSubstr;
+using testing::RegionBuilder;
+
+absl::StatusOr<Profile> Decode(RegionBuilder& builder, const DecodeOptions& options = {}) {
+  const std::string bytes = builder.Bytes();
+  auto region = RegionFile::FromBytes(bytes.data(), bytes.size(), "test");
+  if (!region.ok()) return region.status();
+  return DecodeRegion(**region, options);
+}
+
+// The sample of a domain; there is one of each in these tests.
+const Sample* Find(const Profile& profile, Domain domain) {
+  for (const Sample& sample : profile.samples()) {
+    if (sample.domain == domain) return &sample;
+  }
+  return nullptr;
+}
+
+std::string ErrorOf(RegionBuilder& builder) {
+  absl::StatusOr<Profile> profile = Decode(builder);
+  return profile.ok() ? "" : std::string(profile.status().message());
+}
+
+TEST(Decode, ReadsFiguresAndStacks) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  ASSERT_EQ(profile->samples().size(), 2u);
+
+  const Sample* objects = Find(*profile, Domain::kPythonObj);
+  ASSERT_NE(objects, nullptr);
+  EXPECT_EQ(objects->values, (Values{10, 10000, 6, 6000, 10, 10000, 1, 1000}));
+  const std::vector<FrameId> stack = profile->Stack(objects->node);
+  ASSERT_EQ(stack.size(), 2u);
+  const Frame& inner = profile->frame(stack[0]);
+  EXPECT_EQ(inner.line, 4);
+  EXPECT_EQ(profile->string(profile->function(inner.function).name), "load");
+  EXPECT_EQ(profile->string(profile->function(inner.function).filename), "/home/me/main.py");
+  EXPECT_EQ(profile->function(inner.function).start_line, 3);
+  EXPECT_EQ(profile->frame(stack[1]).line, 9);
+}
+
+TEST(Decode, AddsUpTheCellsOfAllThreads) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  const Sample* blocks = Find(*profile, Domain::kMalloc);
+  ASSERT_NE(blocks, nullptr);
+  EXPECT_EQ(blocks->values.alloc_bytes, 21);
+  EXPECT_EQ(blocks->values.inuse_bytes, 0);  // freed by the other thread
+  EXPECT_EQ(blocks->thread, 0);              // the one that allocated
+  const Frame& caller = profile->frame(blocks->caller);
+  EXPECT_EQ(caller.kind, FrameKind::kNative);
+  EXPECT_EQ(caller.address, 0x1234u);
+  EXPECT_EQ(profile->string(caller.module), "/no/such/libfoo.so");
+}
+
+TEST(Decode, DescribesTheProcess) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.header().lost[0].events = 5;
+  builder.header().lost[0].bytes = 50;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  ASSERT_EQ(profile->processes.size(), 1u);
+  const Process& process = profile->processes[0];
+  EXPECT_EQ(process.pid, 4711);
+  EXPECT_THAT(process.command, ElementsAre("python", "main.py"));
+  EXPECT_EQ(process.python, "3.12.1");
+  EXPECT_EQ(process.working_dir, "/home/me");
+  EXPECT_EQ(process.end, EndKind::kExited);
+  EXPECT_EQ(process.duration_ns, 2000000000);
+  EXPECT_EQ(process.peak_bytes, 10000);
+  EXPECT_EQ(process.peak_bound, 0);
+  ASSERT_EQ(process.threads.size(), 2u);
+  EXPECT_EQ(process.threads[1].name, "worker");
+  ASSERT_EQ(process.losses.size(), 1u);
+  EXPECT_EQ(process.losses[0].reason, "region_full");
+  EXPECT_EQ(process.losses[0].events, 5u);
+  ASSERT_EQ(process.timeline.size(), 2u);
+  EXPECT_EQ(process.timeline[1].live_bytes_max, 10000);
+  EXPECT_EQ(process.peak_elapsed_ns, 1000000);
+  ASSERT_EQ(process.modules.size(), 1u);
+  EXPECT_EQ(process.modules[0].build_id, "abcd");
+}
+
+TEST(Decode, PeakIsWhatIsLiveWhileTheTotalClimbs) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.header().owner_total = 10001;  // above the peak declared last
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(Find(*profile, Domain::kPythonObj)->values.peak_bytes, 6000);
+}
+
+TEST(Decode, PeakOfAnUntouchedCellIsWhatIsLive) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.header().peak_epoch = 3;  // the cells' saved figures are of an older peak
+  builder.header().peak = 6000;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(Find(*profile, Domain::kPythonObj)->values.peak_bytes, 6000);
+  EXPECT_EQ(profile->processes[0].peak_bound, 0);
+}
+
+TEST(Decode, SaysHowFarThePeakOfManyThreadsMayBeOff) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.header().flags = kFlagThreaded;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->processes[0].peak_bound, 2 * kFlushBytes);
+}
+
+TEST(Decode, LiveFiguresAreNeverNegative) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.CellAt(kSitesPerBlock, 1).free_bytes = 20000;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(Find(*profile, Domain::kPythonObj)->values.inuse_bytes, 0);
+}
+
+TEST(Decode, KeepsInheritedBlocksApart) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.ThreadAt(0).state = static_cast<uint32_t>(ThreadState::kInherited);
+  const uint32_t node = builder.Node(0, builder.PythonFrame(builder.Code("f", "/p.py", 1), 2));
+  const uint32_t site = builder.Site(node, 0, Domain::kPythonMem, 1);
+  builder.header().inherited_sites = site + 1;
+  Cell& inherited = builder.CellAt(site, 0);
+  inherited.alloc_objects = 10;
+  inherited.alloc_bytes = 500;
+  Cell& freed = builder.CellAt(site, 1);
+  freed.free_objects = 4;
+  freed.free_bytes = 200;
+  builder.header().peak = 10500;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(Find(*profile, Domain::kPythonMem), nullptr);
+  EXPECT_EQ(profile->processes[0].inherited_bytes, 300);
+  EXPECT_EQ(profile->Totals().alloc_bytes, 10021);
+}
+
+TEST(Decode, KilledBetweenTwoStoresIsReadable) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.ThreadAt(1).seq = 7;  // odd for good
+  builder.header().end = static_cast<uint32_t>(ProcessEnd::kRunning);
+  DecodeOptions options;
+  options.end = EndKind::kDied;
+  absl::StatusOr<Profile> profile = Decode(builder, options);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->processes[0].end, EndKind::kDied);
+  EXPECT_EQ(profile->processes[0].duration_ns, 1000000);  // the last sign of life
+}
+
+TEST(Decode, SkipsReservationsThatNobodyFilled) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.SiteAt(kSitesPerBlock).valid = 0;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(Find(*profile, Domain::kPythonObj), nullptr);
+}
+
+TEST(Decode, TextsBecomeValidUtf8) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.header().working_dir = builder.String("/a\xff\xed\xa0\x80 \xc3\xa9");
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->processes[0].working_dir, "/a\\xff\\xed\\xa0\\x80 \xc3\xa9");
+}
+
+TEST(Decode, ManyRecordsReachOverExtents) {
+  RegionBuilder builder;
+  const uint32_t slot = builder.Thread(1, "t");
+  const uint32_t code = builder.Code("f", "/f.py", 1);
+  uint32_t node = 0;
+  for (uint32_t line = 1; line <= 3000; ++line) {
+    node = builder.Node(node, builder.PythonFrame(code, line));
+    const uint32_t site = builder.Site(node, 0, Domain::kMalloc, slot);
+    builder.CellAt(site, slot).alloc_bytes = line;
+    builder.CellAt(site, slot).alloc_objects = 1;
+  }
+  builder.header().owner_total = 3000 * 3001 / 2;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->Totals().alloc_bytes, 3000 * 3001 / 2);
+  EXPECT_EQ(profile->samples().size(), 3000u);
+  EXPECT_EQ(profile->Stack(node == 0 ? 0 : profile->samples().back().node).size(), 3000u);
+}
+
+TEST(DecodeDamage, NamesWhatIsWrong) {
+  {
+    RegionBuilder b;
+    FillSample(&b);
+    b.NodeAt(2).parent = 2;
+    EXPECT_THAT(ErrorOf(b), HasSubstr("test: damaged: stack 2 has frame 2 and parent 2"));
+  }
+  {
+    RegionBuilder b;
+    FillSample(&b);
+    b.SiteAt(kSitesPerBlock).node = 12345;
+    EXPECT_THAT(ErrorOf(b), HasSubstr("stack 12345 is outside the file"));
+  }
+  {
+    RegionBuilder b;
+    FillSample(&b);
+    b.SiteAt(kSitesPerBlock).domain = 77;
+    EXPECT_THAT(ErrorOf(b), HasSubstr("unknown domain 77"));
+  }
+  {
+    RegionBuilder b;
+    FillSample(&b);
+    b.SiteAt(kSitesPerBlock).thread = 999;
+    EXPECT_THAT(ErrorOf(b), HasSubstr("thread slot 999"));
+  }
+  {
+    RegionBuilder b;
+    FillSample(&b);
+    b.CellAt(kSitesPerBlock, 1).alloc_bytes = ~uint64_t{0};
+    EXPECT_THAT(ErrorOf(b), HasSubstr("larger than any process"));
+  }
+  {
+    RegionBuilder b;
+    FillSample(&b);
+    b.header().command = 0x7fffffff;
+    EXPECT_THAT(ErrorOf(b), HasSubstr("is outside the file"));
+  }
+}
+
+TEST(Decode, VersionTexts) {
+  EXPECT_EQ(PythonVersionText(0), "");
+  EXPECT_EQ(PythonVersionText(0x030800f0), "3.8.0");
+  EXPECT_EQ(PythonVersionText(0x030e00b2), "3.14.0b2");
+  EXPECT_EQ(PythonVersionText(0x030d00c1), "3.13.0rc1");
+}
+
+}  // namespace
+}  // namespace memtrace
