@@ -238,20 +238,26 @@ class SnapshotWriter {
     return function_ids_[function];
   }
 
-  uint64_t MappingId(StringId module) {
-    auto [it, fresh] = mapping_ids_.try_emplace(module, mappings_.size() + 1);
-    if (fresh) mappings_.push_back({module, 0, true});
+  uint64_t MappingId(const std::string& path) {
+    auto [it, fresh] = mapping_ids_.try_emplace(path, mappings_.size() + 1);
+    if (fresh) mappings_.push_back({path, 0, true});
     return it->second;
   }
 
   static bool HasLine(const Frame& frame) { return frame.function != 0 || frame.line != 0; }
 
-  // Mappings come before locations in the stream, so what locations need is found out first.
+  // Mappings come before locations in the stream, so what locations need is found out first. The
+  // first one is the program itself, which is how viewers name the profile.
   void CollectMappings() {
+    for (const Process& process : profile_.processes) {
+      if (process.executable.empty()) continue;
+      MappingId(process.executable);
+      break;
+    }
     for (FrameId id : locations_) {
       const Frame& frame = profile_.frame(id);
       if (frame.module == 0) continue;
-      MappingRecord& mapping = mappings_[MappingId(frame.module) - 1];
+      MappingRecord& mapping = mappings_[MappingId(profile_.string(frame.module)) - 1];
       mapping.last_address = std::max(mapping.last_address, frame.address);
       mapping.symbolized &= HasLine(frame);
     }
@@ -273,14 +279,14 @@ class SnapshotWriter {
   }
 
   struct MappingRecord {
-    StringId module;
+    std::string path;
     uint64_t last_address;
     bool symbolized;
   };
 
   // Addresses are relative to the file, so every mapping starts at 0.
   void WriteMapping(const MappingRecord& record) {
-    const std::string& path = profile_.string(record.module);
+    const std::string& path = record.path;
     uint64_t limit = record.last_address + 1;
     std::string build_id;
     for (const Process& process : profile_.processes) {
@@ -291,7 +297,7 @@ class SnapshotWriter {
       }
     }
     pprof::Mapping* out = piece_.add_mapping();
-    out->set_id(MappingId(record.module));
+    out->set_id(MappingId(path));
     out->set_memory_limit(RoundUpToPage(limit));
     out->set_filename(StringIndex(path));
     out->set_build_id(StringIndex(build_id));
@@ -303,7 +309,7 @@ class SnapshotWriter {
     const Frame& frame = profile_.frame(id);
     pprof::Location* out = piece_.add_location();
     out->set_id(LocationId(id));
-    if (frame.module != 0) out->set_mapping_id(MappingId(frame.module));
+    if (frame.module != 0) out->set_mapping_id(MappingId(profile_.string(frame.module)));
     out->set_address(frame.address);
     if (HasLine(frame)) {
       pprof::Line* line = out->add_line();
@@ -319,7 +325,7 @@ class SnapshotWriter {
     pprof::Function* out = piece_.add_function();
     out->set_id(FunctionIndex(id));
     out->set_name(StringIndex(profile_.string(function.name)));
-    out->set_system_name(out->name());
+    // No system name: pprof would demangle it, and take the "<module>" of Python for a template.
     out->set_filename(StringIndex(profile_.string(function.filename)));
     out->set_start_line(function.start_line);
     CountEntry();
@@ -338,7 +344,7 @@ class SnapshotWriter {
   std::vector<FrameId> locations_;
   std::vector<uint64_t> function_ids_;
   std::vector<FunctionId> functions_;
-  absl::flat_hash_map<StringId, uint64_t> mapping_ids_;
+  absl::flat_hash_map<std::string, uint64_t> mapping_ids_;
   std::vector<MappingRecord> mappings_;
   absl::flat_hash_map<std::string, int64_t> string_index_;
   std::vector<std::string> strings_;

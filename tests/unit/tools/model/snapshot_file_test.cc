@@ -384,13 +384,22 @@ TEST(HostileSnapshot, ChangedBytesAreAnErrorOrAnotherProfile) {
 
 TEST(HostileSnapshot, ChangedFilesFailTheChecksum) {
   const std::string bytes = *SnapshotBytes(RandomProfile(19, 60));
+  const std::string good = ProfileText(RandomProfile(19, 60));
   std::mt19937 random(23);
+  int refused = 0;
   for (int i = 0; i < 2000; ++i) {
     std::string changed = bytes;
     const size_t at = 10 + random() % (changed.size() - 10);  // behind gzip's own header
     changed[at] ^= static_cast<char>(1 + random() % 255);
-    EXPECT_FALSE(ReadSnapshotBytes(changed).ok()) << "byte " << at;
+    const absl::StatusOr<Profile> read = ReadSnapshotBytes(changed);
+    // Some bits of compressed data have no meaning: then the content is the same.
+    if (read.ok()) {
+      EXPECT_EQ(ProfileText(*read), good) << "byte " << at;
+    } else {
+      ++refused;
+    }
   }
+  EXPECT_GT(refused, 1900);
 }
 
 TEST(HostileSnapshot, BombsAreStopped) {
@@ -403,13 +412,15 @@ TEST(HostileSnapshot, BombsAreStopped) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("times the file's size"));
 }
 
-// A file of the first released format: it must be readable for good. Made by the test
-// WriteStoredFile; see core/FORMAT.md.
+// A file of the first released format: it must be readable for good. Made by this test with
+// MEMTRACE_WRITE_STORED set; core/FORMAT.md explains its bytes.
 TEST(StoredSnapshot, IsStillRead) {
   const std::string path =
       std::string(MEMTRACE_SOURCE_DIR) + "/tests/unit/tools/model/testdata/v1.mtr";
   if (std::getenv("MEMTRACE_WRITE_STORED") != nullptr) {
-    ASSERT_TRUE(WriteSnapshotFile(SmallProfile(), path).ok());
+    WriteOptions force;
+    force.force = true;
+    ASSERT_TRUE(WriteSnapshotFile(SmallProfile(), path, force).ok());
   }
   const absl::StatusOr<Profile> read = ReadSnapshotFile(path);
   ASSERT_TRUE(read.ok()) << read.status();
