@@ -1,0 +1,168 @@
+#include "tests/unit/interpose/support.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <ostream>
+#include <sstream>
+
+#include "interpose/recorder.h"
+#include "interpose/region.h"
+
+namespace memtrace::testing {
+namespace {
+
+constexpr char kIsolated[] = "MEMTRACE_TEST_ISOLATED";
+
+// Before the recorder's own constructor, which has no priority.
+__attribute__((constructor(101))) void KeepRecorderOff() {
+  if (getenv(kIsolated) == nullptr) setenv("MEMTRACE_DISABLE", "1", 1);
+}
+
+std::string ReadWhole(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+[[noreturn]] void Become(const std::string& test, const TemporaryFolder& folder,
+                         const std::function<bool()>& prepare, const std::string& output) {
+  if (freopen(output.c_str(), "w", stdout) == nullptr) _exit(120);
+  dup2(STDOUT_FILENO, STDERR_FILENO);
+  setenv(kIsolated, "1", 1);
+  unsetenv("MEMTRACE_DISABLE");
+  setenv("MEMTRACE_DIR", folder.path().c_str(), 1);
+  unsetenv("GTEST_OUTPUT");
+  if (prepare && !prepare()) {
+    printf("the process could not be prepared\n");
+    fflush(stdout);
+    _exit(121);
+  }
+  const std::string filter = "--gtest_filter=" + test;
+  execl("/proc/self/exe", "/proc/self/exe", filter.c_str(), "--gtest_brief=1",
+        "--gtest_also_run_disabled_tests", nullptr);
+  _exit(122);
+}
+
+}  // namespace
+
+bool InIsolation() { return getenv(kIsolated) != nullptr; }
+
+void RunIsolated(const std::function<bool()>& prepare) {
+  const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+  const std::string test = std::string(info->test_suite_name()) + "." + info->name();
+  TemporaryFolder folder, outputs;
+  const std::string output = outputs.path() + "/output";
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) Become(test, folder, prepare, output);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
+      << (WIFSIGNALED(status) ? "signal " : "exit status ")
+      << (WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)) << ", in its own process:\n"
+      << ReadWhole(output);
+}
+
+TemporaryFolder::TemporaryFolder() {
+  const char* base = getenv("TMPDIR");
+  path_ = std::string(base != nullptr && *base != 0 ? base : "/tmp") + "/memtrace-test-XXXXXX";
+  if (mkdtemp(path_.data()) == nullptr) abort();
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+void* MadeUpHeap::Take(uint64_t random) {
+  if (!free_.empty() && random % 4 != 0) {
+    std::swap(free_[random / 4 % free_.size()], free_.back());
+    void* p = free_.back();
+    free_.pop_back();
+    return p;
+  }
+  // One in eight starts 8 bytes after a multiple of 16.
+  const uint64_t p = next_ + (random / 4 % 8 == 0 ? 8 : 0);
+  next_ += 64;
+  return reinterpret_cast<void*>(p);
+}
+
+std::ostream& operator<<(std::ostream& out, const Figures& f) {
+  return out << "alloc " << f.alloc_objects << "/" << f.alloc_bytes << " free " << f.free_objects
+             << "/" << f.free_bytes << " temporary " << f.temporary_objects << "/"
+             << f.temporary_bytes << " peak " << f.peak_objects << "/" << f.peak_bytes
+             << " inherited " << f.inherited_objects << "/" << f.inherited_bytes;
+}
+
+namespace {
+
+void AddCell(const Cell& c, bool inherited, Figures* f) {
+  const Header* h = g_region.header();
+  const auto allocs = static_cast<int64_t>(c.alloc_objects);
+  const auto bytes = static_cast<int64_t>(c.alloc_bytes);
+  (inherited ? f->inherited_objects : f->alloc_objects) += allocs;
+  (inherited ? f->inherited_bytes : f->alloc_bytes) += bytes;
+  f->free_objects += static_cast<int64_t>(c.free_objects);
+  f->free_bytes += static_cast<int64_t>(c.free_bytes);
+  f->temporary_objects += static_cast<int64_t>(c.temporary_objects);
+  f->temporary_bytes += static_cast<int64_t>(c.temporary_bytes);
+  // The rule of core/layout.h, at Cell.
+  const bool saved = TotalNow() <= h->peak.load() && c.epoch == h->peak_epoch.load();
+  f->peak_objects += saved ? c.saved_objects : allocs - static_cast<int64_t>(c.free_objects);
+  f->peak_bytes += saved ? c.saved_bytes : bytes - static_cast<int64_t>(c.free_bytes);
+}
+
+}  // namespace
+
+std::map<Place, Figures> RegionFigures() {
+  std::map<Place, Figures> all;
+  const Header* h = g_region.header();
+  const uint64_t pages = h->sections[kCells].used.load();
+  for (uint64_t page = 0; page < pages; page++) {
+    const CellOwner owner = *g_region.At<CellOwner>(kCellOwners, page);
+    if (owner.site_block == 0) continue;
+    for (uint32_t i = 0; i < kSitesPerBlock; i++) {
+      const Cell& cell = g_region.At<Cell>(kCells, page)[i];
+      if (cell.alloc_objects == 0 && cell.free_objects == 0) continue;
+      const auto* site =
+          g_region.At<SiteRecord>(kSites, uint64_t{owner.site_block - 1} * kSitesPerBlock + i);
+      EXPECT_EQ(site->valid, 1);
+      const auto* caller = g_region.At<FrameRecord>(kFrames, site->caller);
+      AddCell(cell, owner.thread == 0,
+              &all[{static_cast<Domain>(site->domain), site->caller != 0 ? caller->address : 0}]);
+    }
+  }
+  return all;
+}
+
+int64_t RegionTotal() {
+  int64_t total = TotalNow();
+  const uint64_t slots = g_region.header()->sections[kThreads].used.load();
+  for (uint64_t slot = 0; slot < slots; slot++) {
+    total += g_region.At<ThreadRecord>(kThreads, slot)->unflushed_bytes;
+  }
+  return total;
+}
+
+int64_t RegionPeak() { return std::max(g_region.header()->peak.load(), TotalNow()); }
+
+uint64_t Lost() {
+  uint64_t sum = 0;
+  for (const LossCounter& lost : g_region.header()->lost) sum += lost.events.load();
+  return sum;
+}
+
+uint64_t LostBytes() {
+  uint64_t sum = 0;
+  for (const LossCounter& lost : g_region.header()->lost) sum += lost.bytes.load();
+  return sum;
+}
+
+}  // namespace memtrace::testing
