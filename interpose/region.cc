@@ -11,6 +11,10 @@ namespace {
 // Memory is taken in steps: small ones at first, so that a shell costs little, then of 64 KiB.
 constexpr uint64_t kCommitStep = 64 * 1024;
 
+// When the system has no more, it is asked again after so many requests: asking takes it longer
+// than the program's whole allocation takes.
+constexpr uint32_t kTurnDown = 1024;
+
 constexpr uint64_t kFirstExtentOffset = kHeaderBytes + kTimelinePoints * sizeof(TimelinePoint);
 
 uint64_t StepEnd(uint64_t end_byte) {
@@ -70,12 +74,20 @@ uint64_t Region::ExtentOffset(SectionId id, int extent) {
 bool Region::CommitSection(SectionId id, uint64_t end_byte) {
   uint64_t done = committed_[id].load(std::memory_order_acquire);
   const uint64_t goal = StepEnd(end_byte);
+  if (const uint32_t left = refused_[id].load(std::memory_order_relaxed)) {
+    refused_[id].store(left - 1, std::memory_order_relaxed);
+    return false;
+  }
   while (done < goal) {
     const ExtentPosition at = LocateByte(done);
     const uint64_t room = ExtentBytes(at.extent) - at.offset;
     const uint64_t bytes = goal - done < room ? goal - done : room;
     const uint64_t offset = ExtentOffset(id, at.extent);
-    if (offset == 0 || !os::Commit(file_, offset + at.offset, bytes)) return done >= end_byte;
+    if (offset == 0 || !os::Commit(file_, offset + at.offset, bytes)) {
+      // A small step: nobody else's would be smaller.
+      if (goal - done <= kCommitStep) refused_[id].store(kTurnDown, std::memory_order_relaxed);
+      return done >= end_byte;
+    }
     // Another thread may have gone further; populating twice does no harm.
     committed_[id].compare_exchange_strong(done, done + bytes, std::memory_order_acq_rel);
     done = committed_[id].load(std::memory_order_acquire);
@@ -182,7 +194,7 @@ bool Region::AdoptInChild(os::RegionFile* file) {
   if (!os::MoveMapping(file, file_.base)) return false;
   file_ = *file;
   // What was copied is backed, no more: see CopySection.
-  for (int id = 0; id < kSectionCount; id++) {
+  for (uint32_t id = 0; id < kSectionCount; id++) {
     const uint64_t bytes = header_->sections[id].used.load(std::memory_order_relaxed) *
                            RecordBytes(static_cast<SectionId>(id));
     committed_[id].store((bytes + 4095) & ~uint64_t{4095});

@@ -64,6 +64,7 @@ class Region {
   os::RegionFile file_;
   Header* header_ = nullptr;
   std::atomic<uint64_t> committed_[kSectionCount] = {};  // bytes backed by memory
+  std::atomic<uint32_t> refused_[kSectionCount] = {};    // requests to turn down without asking
   uint32_t exec_index_ = 0;
   uint64_t process_start_ = 0;
 };

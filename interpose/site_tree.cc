@@ -48,6 +48,12 @@ void Publish(T* word, T value) {
   std::atomic_ref<T>(*word).store(value, std::memory_order_release);
 }
 
+// The event is still counted, with a part of its stack.
+uint32_t NoRoom() {
+  g_region.header()->flags.fetch_or(kFlagStacksTruncated, std::memory_order_relaxed);
+  return 0;
+}
+
 }  // namespace
 
 bool InitSiteTree() {
@@ -104,7 +110,7 @@ uint32_t InternFrame(FrameKind kind, uint32_t owner, uint32_t line, uint64_t add
   };
   if (const uint32_t id = g_frames.Find(hash, same)) return id;
   const uint64_t at = g_region.Reserve(kFrames, 1);
-  if (at == Region::kNone || at >= kMaxFrames) return 0;
+  if (at == Region::kNone || at >= kMaxFrames) return NoRoom();
   auto* f = g_region.At<FrameRecord>(kFrames, at);
   f->address = address;
   f->line = line;
@@ -120,7 +126,7 @@ uint32_t InternNode(uint32_t parent, uint32_t frame) {
   };
   if (const uint32_t id = g_nodes.Find(hash, same)) return id;
   const uint64_t at = g_region.Reserve(kNodes, 1);
-  if (at == Region::kNone || at >= kMaxNodes) return 0;
+  if (at == Region::kNone || at >= kMaxNodes) return NoRoom();
   auto* n = g_region.At<NodeRecord>(kNodes, at);
   n->parent = parent;
   Publish(&n->frame, frame);
