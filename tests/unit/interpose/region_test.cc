@@ -169,15 +169,18 @@ TEST_F(RegionTest, ALimitTooSmallForAnyRegionGivesAPrivateOne) {
 
 void ExpectEveryCallRecordedOrLost(bool must_lose) {
   ASSERT_TRUE(g_region.exists());
-  constexpr int64_t kCalls = 300000, kPlaces = 60000;
+  constexpr int64_t kCalls = 300000, kStacks = 60000;
   MadeUpHeap heap;
   std::vector<void*> blocks;
   int64_t bytes = 0;
   for (int64_t i = 0; i < kCalls; i++) {
-    // So many places that neither their frames nor their cells fit where there is little room.
+    // So many stacks that their sites and cells do not fit where there is little room.
     void* p = heap.Take(0);
-    RecordedAlloc(static_cast<size_t>(100 + i % 7), Domain::kMalloc,
-                  0x10000 + static_cast<uintptr_t>(i % kPlaces) * 4, [=] { return p; });
+    Thread* t = Enter();
+    ASSERT_NE(t, nullptr);
+    RecordAlloc(t, p, static_cast<uint64_t>(100 + i % 7),
+                FindSite(t, 1 + static_cast<uint32_t>(i % kStacks), Domain::kMalloc, 0x10000));
+    Leave(t);
     bytes += 100 + i % 7;
     blocks.push_back(p);
   }
@@ -191,7 +194,6 @@ void ExpectEveryCallRecordedOrLost(bool must_lose) {
   EXPECT_GT(recorded, 0);
   if (must_lose) {
     EXPECT_GT(Lost(), 0u);
-    EXPECT_NE(g_region.header()->flags.load() & kFlagStacksTruncated, 0u);
   } else {
     EXPECT_EQ(Lost(), 0u);
   }
@@ -207,6 +209,22 @@ TEST(FullRegion, AFileSizeLimitLosesAndDoesNotKill) {
     return setrlimit(RLIMIT_FSIZE, &limit) == 0;
   });
   ExpectEveryCallRecordedOrLost(true);
+}
+
+// A frame that finds no room costs the event its place, not the event; and it shows.
+TEST(FullRegion, FramesThatDoNotFitLeaveTheEventsWhole) {
+  MEMTRACE_ISOLATED([] {
+    const rlimit limit{2 * kMiB, 2 * kMiB};
+    return setrlimit(RLIMIT_FSIZE, &limit) == 0;
+  });
+  constexpr int64_t kCalls = 200000;
+  MadeUpHeap heap;
+  for (int64_t i = 0; i < kCalls; i++) {
+    void* p = heap.Take(0);
+    RecordedAlloc(10, Domain::kMalloc, 0x10000 + static_cast<uintptr_t>(i) * 4, [=] { return p; });
+  }
+  EXPECT_EQ(RegionTotal() + static_cast<int64_t>(LostBytes()), 10 * kCalls);
+  EXPECT_NE(g_region.header()->flags.load() & kFlagStacksTruncated, 0u);
 }
 
 TEST(FullRegion, ATinyFileSizeLimitDoesNotKill) {
