@@ -24,7 +24,10 @@ namespace {
 thread_local constinit char t_error[512] __attribute__((tls_model("initial-exec"))) = {};
 
 int Fail(int error, const char* format, const char* what) {
-  snprintf(t_error, sizeof t_error, format, what);  // a long path may be cut short
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-truncation"  // a long path may be cut short
+  snprintf(t_error, sizeof t_error, format, what);
+#pragma GCC diagnostic pop
   return error;
 }
 
@@ -137,10 +140,12 @@ int64_t memtrace_current_blocks(void) {
 int64_t memtrace_peak_bytes(void) {
   if (!IsRecording()) return -1;
   const Header* h = g_region.header();
-  if (TotalNow() > h->peak.load(std::memory_order_relaxed)) return SumCells(LiveBytes);
+  const int64_t live = SumCells(LiveBytes);
+  if (TotalNow() > h->peak.load(std::memory_order_relaxed)) return live;
   const uint32_t epoch = h->peak_epoch.load(std::memory_order_relaxed);
-  return SumCells(
+  const int64_t peak = SumCells(
       [epoch](const Cell& c) { return c.epoch == epoch ? c.saved_bytes : LiveBytes(c); });
+  return peak > live ? peak : live;  // with threads the peak has a bound: never below what is there
 }
 
 int memtrace_reset_peak(void) {

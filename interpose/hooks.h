@@ -66,21 +66,37 @@ inline void* RecordedRealloc(void* p, size_t bytes, Domain domain, uintptr_t cal
   return q;
 }
 
-__attribute__((noinline)) void RecordedFreeSlow(void* p, uint32_t* slot);
+__attribute__((noinline)) void RecordedFreeSlow(void* p);
 
 // To be called before the real free.
-inline void RecordedFree(void* p) {
-  uint32_t* slot = g_live_table.Slot(p);
-  if (slot == nullptr || !LiveTable::Occupied(slot)) return;
+__attribute__((always_inline)) inline void RecordedFree(void* p) {
+  uint32_t* slot = g_live_table.FastSlot(p);
+  if (__builtin_expect(slot == nullptr, 0)) {
+    RecordedFreeSlow(p);
+    return;
+  }
+  if (!LiveTable::Occupied(slot)) return;
   Thread* t = t_thread;
-  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle || g_gate == nullptr ||
-                           g_gate->state.load(std::memory_order_relaxed) != Gate::kOpen,
-                       0)) {
-    RecordedFreeSlow(p, slot);
+  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0) ||
+      __builtin_expect(g_gate->state.load(std::memory_order_relaxed) != Gate::kOpen, 0)) {
+    RecordedFreeSlow(p);
+    return;
+  }
+  const uint32_t site = *slot >> 6;
+  Cell* page = t->pages[site / kSitesPerBlock];
+  uint32_t owner, bytes;
+  if (__builtin_expect(page == nullptr, 0) ||
+      __builtin_expect(!LiveTable::TakeSmall(slot, &owner, &bytes), 0)) {
+    RecordedFreeSlow(p);
     return;
   }
   t->busy = Busy::kRecording;
-  RecordFree(t, LiveTable::Take(slot), p);
+  CheckPeak(t);
+  {
+    Event event(t);
+    CountFree(t, page + site % kSitesPerBlock, bytes, p);
+    AddTotal(t, -static_cast<int64_t>(bytes));
+  }
   t->busy = Busy::kIdle;
 }
 

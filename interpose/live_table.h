@@ -40,26 +40,53 @@ class LiveTable {
 
   // The first slot of a block at p; nullptr: p cannot be in the table.
   uint32_t* Slot(const void* p) {
+    uint32_t* slot = FastSlot(p);
+    return __builtin_expect(slot != nullptr, 1) ? slot : SlotSlow(reinterpret_cast<uint64_t>(p));
+  }
+
+  // The same for the flat table alone: nullptr sends the caller to its slow path.
+  uint32_t* FastSlot(const void* p) const {
+    constexpr uint64_t kNotHere = ~uint64_t{0} << 47 | 8;
     const uint64_t address = reinterpret_cast<uint64_t>(p);
-    if (__builtin_expect(flat_ != nullptr && (address >> 47) == 0 && (address & 8) == 0, 1)) {
-      return flat_ + (address >> 4);
-    }
-    return SlotSlow(address);
+    if (__builtin_expect(flat_ == nullptr || (address & kNotHere) != 0, 0)) return nullptr;
+    return flat_ + (address >> 4);
   }
 
   static bool Occupied(const uint32_t* slot) { return *slot != 0; }
 
-  static void Put(uint32_t* slot, uint32_t site, uint64_t bytes) {
+  static void PutSmall(uint32_t* slot, uint32_t site, uint32_t bytes) {
     if (bytes <= 16) {
-      slot[0] = site << 6 | static_cast<uint32_t>(bytes + 1);
-    } else if (bytes <= 0xffffffffu) {
-      slot[1] = static_cast<uint32_t>(bytes);
+      slot[0] = site << 6 | (bytes + 1);
+    } else {
+      slot[1] = bytes;
       slot[0] = site << 6 | kSizeNext;
+    }
+  }
+
+  static void Put(uint32_t* slot, uint32_t site, uint64_t bytes) {
+    if (bytes <= 0xffffffffu) {
+      PutSmall(slot, site, static_cast<uint32_t>(bytes));
     } else {
       slot[1] = static_cast<uint32_t>(bytes);
       slot[2] = static_cast<uint32_t>(bytes >> 32);
       slot[0] = site << 6 | kSizeWide;
     }
+  }
+
+  // Reads and clears an ordinary block: less than 4 GiB, no code object. False: it is another kind.
+  static bool TakeSmall(uint32_t* slot, uint32_t* site, uint32_t* bytes) {
+    const uint32_t word = slot[0];
+    const uint32_t code = word & 63;
+    if (__builtin_expect(code > kSizeNext, 0)) return false;
+    if (code == kSizeNext) {
+      *bytes = slot[1];
+      slot[1] = 0;
+    } else {
+      *bytes = code - 1;
+    }
+    slot[0] = 0;
+    *site = word >> 6;
+    return true;
   }
 
   // Reads and clears.

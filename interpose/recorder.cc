@@ -157,6 +157,25 @@ __attribute__((noinline)) void LoseAlloc(const uint32_t* slot, uint32_t site, ui
   g_region.CountLoss(reason, bytes);
 }
 
+// A first block of its site's page, a size of 4 GiB and more, an address outside the flat table,
+// ...
+void RecordAllocSlow(Thread* t, const void* p, uint64_t bytes, uint32_t site) {
+  Cell* c = site != 0 ? CellOf(t, site) : nullptr;
+  uint32_t* slot = g_live_table.Slot(p);
+  if (c == nullptr || slot == nullptr) {
+    LoseAlloc(slot, site, bytes);
+    return;
+  }
+  if (LiveTable::Occupied(slot)) RecordStale(t, slot);
+  {
+    Event event(t);
+    CountAlloc(c, bytes);
+    AddTotal(t, static_cast<int64_t>(bytes));
+  }
+  t->last_block = p;
+  LiveTable::Put(slot, site, bytes);
+}
+
 void RetireCode() { g_stale.fetch_add(1, std::memory_order_acq_rel); }
 
 }  // namespace memtrace

@@ -160,22 +160,26 @@ inline void CountFree(Thread* t, Cell* c, uint64_t bytes, const void* p) {
   c->free_bytes += bytes;
 }
 
+__attribute__((noinline)) void RecordAllocSlow(Thread* t, const void* p, uint64_t bytes,
+                                               uint32_t site);
+
 // A block of `bytes` at p now exists. site 0: the site could not be made; the event is lost.
-inline void RecordAlloc(Thread* t, const void* p, uint64_t bytes, uint32_t site) {
-  Cell* c = site != 0 ? CellOf(t, site) : nullptr;
-  uint32_t* slot = g_live_table.Slot(p);
-  if (__builtin_expect(c == nullptr || slot == nullptr, 0)) {
-    LoseAlloc(slot, site, bytes);
+__attribute__((always_inline)) inline void RecordAlloc(Thread* t, const void* p, uint64_t bytes,
+                                                       uint32_t site) {
+  uint32_t* slot = g_live_table.FastSlot(p);
+  Cell* page = t->pages[site / kSitesPerBlock];  // none for site 0
+  if (__builtin_expect(slot == nullptr || page == nullptr || bytes > 0xffffffffu, 0) ||
+      __builtin_expect(LiveTable::Occupied(slot), 0)) {
+    RecordAllocSlow(t, p, bytes, site);
     return;
   }
-  if (__builtin_expect(LiveTable::Occupied(slot), 0)) RecordStale(t, slot);
   {
     Event event(t);
-    CountAlloc(c, bytes);
+    CountAlloc(page + site % kSitesPerBlock, bytes);
     AddTotal(t, static_cast<int64_t>(bytes));
   }
   t->last_block = p;
-  LiveTable::Put(slot, site, bytes);
+  LiveTable::PutSmall(slot, site, static_cast<uint32_t>(bytes));
 }
 
 // The block taken from the table is about to be freed.
@@ -197,7 +201,7 @@ inline void RecordFree(Thread* t, const LiveTable::Block& block, const void* p) 
 inline void RecordRealloc(Thread* t, const LiveTable::Block& old, const void* old_p, const void* p,
                           uint64_t bytes, uint32_t site) {
   if (old.site == 0) {
-    RecordAlloc(t, p, bytes, site);
+    RecordAllocSlow(t, p, bytes, site);
     return;
   }
   Cell* to = site != 0 ? CellOf(t, site) : nullptr;

@@ -80,9 +80,9 @@ struct Thread {
   uint64_t new_bytes;
   const char* new_frame;
 
-  uint32_t frame_count;
-  uint32_t top_entry;  // of the latest capture: CachedFrame::entry of its innermost frame
-  uint32_t next_site;  // ids left in the thread's present block of sites
+  uint32_t frame_count;  // kept frames: frames[1..frame_count]; frames[0] stays empty
+  uint32_t top_entry;    // of the latest capture: CachedFrame::entry of its innermost frame
+  uint32_t next_site;    // ids left in the thread's present block of sites
   uint32_t last_site;
 
   CachedFrame frames[kMaxFrames];

@@ -130,38 +130,41 @@ uint32_t FrameHash(const char* frame) {
          Thread::kFrameHash;
 }
 
-constexpr uint32_t kNoFrame = ~0u;
-
-// Index of a frame in the kept stack, if it is there below `limit`.
+// Index of a frame in the kept stack, if it is there below `limit`; 0: it is not.
 inline uint32_t Kept(const Thread* t, const char* frame, uint32_t limit) {
-  if (limit > 0 && t->frames[limit - 1].frame == frame) return limit - 1;
+  if (t->frames[limit].frame == frame) return limit;
   const uint32_t at = t->frame_at[FrameHash(frame)];
-  return at < limit && t->frames[at].frame == frame ? at : kNoFrame;
+  return at <= limit && t->frames[at].frame == frame ? at : 0;
 }
 
-// Compares the kept frames 0..top with what they are now. Returns the lowest that has moved on
-// (top + 1: none), or kNoFrame with *broken set to a kept frame whose caller has changed.
+// Compares the kept frames at..1 with what they are now. Returns the outermost that has moved on
+// (at + 1: none). 0: the caller of kept frame *broken has changed.
+//
+// Each frame is known to be alive when it is read, because the one before named it as its caller.
 template <const Layout& L>
-inline uint32_t Verify(const Thread* t, uint32_t top, uint32_t* broken) {
-  uint32_t moved = top + 1;
-  for (uint32_t i = top + 1; i-- > 0;) {
-    const CachedFrame& kept = t->frames[i];
-    const char* caller = i > 0 ? t->frames[i - 1].frame : nullptr;
-    const bool same = (Frames<L>::Code(kept.frame) == kept.code) &
-                      (Frames<L>::Instruction(kept.frame) == kept.ip);
-    moved = same ? moved : i;
-    if (__builtin_expect(Frames<L>::Previous(kept.frame) != caller, 0)) {
-      *broken = i;
-      return kNoFrame;
+inline uint32_t Verify(const Thread* t, uint32_t at, uint32_t* broken) {
+  const CachedFrame* kept = t->frames + at;
+  const CachedFrame* moved = kept + 1;
+  const char* frame = kept->frame;
+  do {
+    if (Frames<L>::Code(frame) != kept->code || Frames<L>::Instruction(frame) != kept->ip) {
+      moved = kept;
     }
-  }
-  return moved;
+    const char* caller = kept[-1].frame;
+    if (__builtin_expect(Frames<L>::Previous(frame) != caller, 0)) {
+      *broken = static_cast<uint32_t>(kept - t->frames);
+      return 0;
+    }
+    frame = caller;
+    kept--;
+  } while (frame != nullptr);
+  return static_cast<uint32_t>(moved - t->frames);
 }
 
 // Looks kept frames up again from `moved` on; one whose node stays leaves those above it alone.
 template <const Layout& L>
 inline void Refresh(Thread* t, uint32_t moved, uint32_t top) {
-  uint32_t parent = moved > 0 ? t->frames[moved - 1].node : 0;
+  uint32_t parent = t->frames[moved - 1].node;
   bool parent_changed = false;
   for (uint32_t i = moved; i <= top; i++) {
     CachedFrame& kept = t->frames[i];
@@ -180,19 +183,59 @@ inline void Refresh(Thread* t, uint32_t moved, uint32_t top) {
 }
 
 template <const Layout& L>
-void Push(Thread* t, const char* frame) {
-  const uint32_t at = t->frame_count;
-  const uint32_t parent = at > 0 ? t->frames[at - 1].node : 0;
+inline void Push(Thread* t, const char* frame) {
+  const uint32_t at = ++t->frame_count;
   const char* code = Frames<L>::Code(frame);
   const uint64_t ip = Frames<L>::Instruction(frame);
   uint32_t entry;
-  const uint32_t node = NodeOf<L>(t, parent, frame, code, 0, ip, &entry);
+  const uint32_t node = NodeOf<L>(t, t->frames[at - 1].node, frame, code, 0, ip, &entry);
   t->frames[at] = {frame, code, ip, node, entry};
   t->frame_at[FrameHash(frame)] = static_cast<uint16_t>(at);
-  t->frame_count = at + 1;
 }
 
-// Whole stacks.
+// Joins the stack that ends in `frame` to the kept one: sets frame_count to what is kept, and puts
+// frames that are not into t->fresh, innermost first. Returns how many.
+template <const Layout& L>
+__attribute__((noinline)) uint32_t Join(Thread* t, const char* frame) {
+  uint32_t fresh = 0, limit = t->frame_count;
+  for (; frame != nullptr && fresh < Thread::kMaxFrames; frame = Frames<L>::Previous(frame)) {
+    const uint32_t at = Kept(t, frame, limit);
+    if (at == 0) {
+      t->fresh[fresh++] = frame;
+      continue;
+    }
+    uint32_t broken;
+    const uint32_t moved = Verify<L>(t, at, &broken);
+    if (moved != 0) {
+      if (moved <= at) Refresh<L>(t, moved, at);
+      t->frame_count = at;
+      return fresh;
+    }
+    // A generator, say, resumed by someone else: its caller is new, what is above it is not known.
+    for (uint32_t i = at; i >= broken && fresh < Thread::kMaxFrames; i--) {
+      t->fresh[fresh++] = t->frames[i].frame;
+    }
+    frame = t->frames[broken].frame;
+    limit = broken - 1;
+  }
+  if (frame != nullptr) {
+    g_region.header()->flags.fetch_or(kFlagStacksTruncated, std::memory_order_relaxed);
+  }
+  t->frame_count = 0;
+  return fresh;
+}
+
+// Pushes what Join left; a stack deeper than can be kept loses its innermost frames' names.
+template <const Layout& L>
+__attribute__((noinline)) uint32_t Rejoin(Thread* t, const char* frame) {
+  uint32_t fresh = Join<L>(t, frame);
+  while (fresh > 0 && t->frame_count + 1 < Thread::kMaxFrames) Push<L>(t, t->fresh[--fresh]);
+  const CachedFrame& top = t->frames[t->frame_count];
+  t->top_entry = t->frame_count > 0 ? top.entry : Thread::kNoEntry;
+  return top.node;
+}
+
+// Whole stacks. The kept stack starts at index 1; entry 0 stays empty: no frame, the root's node.
 template <const Layout& L>
 uint32_t Capture(Thread* t, const char* tstate) {
   const uint32_t stale = g_stale.load(std::memory_order_acquire);
@@ -201,40 +244,18 @@ uint32_t Capture(Thread* t, const char* tstate) {
     t->seen_stale = stale;
   }
   const char* frame = Frames<L>::Innermost(tstate);
-  uint32_t fresh = 0, limit = t->frame_count;
-  while (frame != nullptr) {
-    const uint32_t at = Kept(t, frame, limit);
-    if (at != kNoFrame) {
-      uint32_t broken = 0;
-      const uint32_t moved = Verify<L>(t, at, &broken);
-      if (moved != kNoFrame) {
-        if (moved <= at) Refresh<L>(t, moved, at);
-        t->frame_count = at + 1;
-        break;
-      }
-      // A generator, say, resumed by someone else: its caller is new, what is above it is not
-      // known.
-      if (fresh + (at - broken) + 1 > Thread::kMaxFrames) break;
-      for (uint32_t i = at + 1; i-- > broken;) t->fresh[fresh++] = t->frames[i].frame;
-      frame = Frames<L>::Previous(t->frames[broken].frame);
-      limit = broken;
-      t->frame_count = 0;
-      continue;
-    }
-    if (fresh == Thread::kMaxFrames) break;
-    t->fresh[fresh++] = frame;
-    frame = Frames<L>::Previous(frame);
+  if (__builtin_expect(frame == nullptr, 0)) {
+    t->top_entry = Thread::kNoEntry;
+    return 0;
   }
-  if (frame == nullptr) t->frame_count = 0;
-  if (t->frame_count + fresh > Thread::kMaxFrames) {
-    g_region.header()->flags.fetch_or(kFlagStacksTruncated, std::memory_order_relaxed);
-    t->frame_count = 0;
-    fresh = fresh < Thread::kMaxFrames ? fresh : Thread::kMaxFrames;
-  }
-  while (fresh > 0) Push<L>(t, t->fresh[--fresh]);
-  t->top_entry = Thread::kNoEntry;
-  if (t->frame_count == 0) return 0;
-  const CachedFrame& top = t->frames[t->frame_count - 1];
+  // By far the most often the same function is still running, its callers where they were.
+  const uint32_t count = t->frame_count;
+  CachedFrame& top = t->frames[count];
+  if (__builtin_expect(top.frame != frame, 0)) return Rejoin<L>(t, frame);
+  uint32_t broken;
+  const uint32_t moved = Verify<L>(t, count, &broken);
+  if (__builtin_expect(moved == 0, 0)) return Rejoin<L>(t, frame);
+  if (moved <= count) Refresh<L>(t, moved, count);
   t->top_entry = top.entry;
   return top.node;
 }
