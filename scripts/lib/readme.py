@@ -37,7 +37,9 @@ def run_sample(command, folder):
         sys.exit(f"scripts/readme: `{command}` failed ({done.returncode}):\n{done.stdout}")
     prefix = "import sys; print(sys.base_prefix)"
     base = subprocess.check_output(["python", "-c", prefix], env=env, text=True).strip()
-    text = done.stdout.replace(os.path.abspath(folder) + "/", "").replace(base + "/", "/usr/")
+    text = done.stdout
+    for path, shown in ((os.path.abspath(folder), ""), (os.getcwd(), ""), (base, "/usr/")):
+        text = text.replace(path + "/", shown)
     return f"```\n$ {command}\n{text.rstrip()}\n```\n"
 
 

@@ -115,18 +115,22 @@ def test_calls_from_threads(session, python):
         python,
         """
         import json, memtrace, threading
-        figures = []
+        behind = []
         def work():
             for _ in range(1000):
                 now = memtrace.current()
-                figures.append(memtrace.peak() >= now > 0)
+                behind.append(now - memtrace.peak())
+                assert now > 0
         threads = [threading.Thread(target=work) for _ in range(4)]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
-        print(json.dumps([len(figures), all(figures)]))
+        print(json.dumps([len(behind), max(behind)]))
         """,
     )
-    assert told == [4000, True]
+    calls, behind = told
+    assert calls == 4000
+    # With threads the peak may be behind by 32 KiB for each of them and as much again.
+    assert behind <= (4 + 1 + 1) * 32 * 1024
 
 
 def test_forked_child_speaks_of_itself(session, python):

@@ -68,6 +68,9 @@ def current():
 def peak():
     """The highest value that `current()` has had, in bytes, since the start or `reset_peak()`.
 
+    Exact with one thread. With more it may be short by 32 KiB for each thread and as much again,
+    so it can be a little less than `current()` was.
+
     Raises NotTracingError when the process is not traced.
     """
     from . import _library
