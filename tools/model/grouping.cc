@@ -110,6 +110,16 @@ class Walker {
     return it->second;
   }
 
+  // A relative source of native code is relative to where that was built, which is nowhere here.
+  FileName NativeSource(uint32_t process, StringId file) {
+    const std::string& recorded = profile_.string(file);
+    if (!recorded.empty() && recorded[0] == '/') return names_.Of(process, file);
+    FileName name;
+    name.recorded = recorded;
+    name.absolute = name.key = name.shown = NormalizePath(recorded);
+    return name;
+  }
+
   Place PlaceOf(uint32_t process, FrameId id) {
     const Frame& frame = profile_.frame(id);
     const Function& function = profile_.function(frame.function);
@@ -122,6 +132,8 @@ class Walker {
     if (no_source) {
       place.file = names_.Of(process, frame.module != 0 ? frame.module : function.filename);
       place.address = frame.address;
+    } else if (frame.kind == FrameKind::kNative) {
+      place.file = NativeSource(process, function.filename);
     } else {
       place.file = names_.Of(process, function.filename);
     }

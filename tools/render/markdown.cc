@@ -69,10 +69,9 @@ std::string RowLine(const Row& row, const Table& table, SourceLines* sources) {
   if (table.is_comparison) {
     absl::StrAppend(&line, " ", FormatSignedCount(count - CountOf(row.old_values, metric)), " |");
   }
-  absl::StrAppend(&line, " ", count == 0 ? "" : FormatSize(size / count), " | ",
-                  FormatShare(size, SizeOf(table.whole, metric)), " | ",
-                  Stack(row, table.view.by), " | ",
-                  row.frames.empty() ? "" : Code(sources->Text(row.frames[0])), " |\n");
+  absl::StrAppend(&line, " ", FormatAverage(size, count), " | ",
+                  FormatShare(size, SizeOf(table.whole, metric)), " | ", Stack(row, table.view.by),
+                  " | ", row.frames.empty() ? "" : Code(sources->Text(row.frames[0])), " |\n");
   return line;
 }
 

@@ -52,7 +52,7 @@ std::string TextTable::ToString() const {
       widths_[i] = std::max(widths_[i], DisplayWidth(row.figures[i].text));
     }
     const int width = DisplayWidth(row.place);
-    if (width <= kWidestPlace) place_width = std::max(place_width, width);
+    if (!row.source.empty() && width <= kWidestPlace) place_width = std::max(place_width, width);
   }
   std::vector<TextCell> heading_cells;
   int indent = 0;

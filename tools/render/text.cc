@@ -14,10 +14,6 @@ Style ChangeStyle(int64_t change) {
   return change > 0 ? Style::kRed : change < 0 ? Style::kGreen : Style::kPlain;
 }
 
-std::string Average(int64_t size, int64_t count) {
-  return count == 0 ? "" : FormatSize(size / count);
-}
-
 std::string NotesText(const Overview& overview, const Terminal& terminal) {
   std::string text;
   for (const std::string& note : Notes(overview)) {
@@ -66,7 +62,7 @@ std::vector<TextCell> Figures(const Row& row, const Table& table) {
   if (table.is_comparison) {
     cells.push_back({FormatSignedCount(count - CountOf(row.old_values, metric))});
   }
-  cells.push_back({Average(size, count)});
+  cells.push_back({FormatAverage(size, count)});
   cells.push_back({FormatShare(size, SizeOf(table.whole, metric))});
   return cells;
 }

@@ -1,8 +1,6 @@
 // tracemalloc's own line format and order, for people and scripts that know it. File names are
 // those that the interpreter recorded, as in tracemalloc itself.
 
-#include <cmath>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "tools/render/render.h"
@@ -37,11 +35,7 @@ std::string Figures(const Row& row, const Table& table) {
   } else {
     text = absl::StrFormat("size=%s, count=%d", FormatSize(size), count);
   }
-  if (count != 0) {
-    absl::StrAppend(
-        &text, ", average=",
-        FormatSize(static_cast<int64_t>(static_cast<double>(size) / static_cast<double>(count))));
-  }
+  if (count != 0) absl::StrAppend(&text, ", average=", FormatAverage(size, count));
   return text;
 }
 

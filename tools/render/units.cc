@@ -10,9 +10,8 @@
 namespace memtrace {
 namespace {
 
-std::string SizeText(int64_t bytes, bool sign) {
+std::string SizeText(double size, bool sign) {
   constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double size = static_cast<double>(bytes);
   for (size_t i = 0;; ++i) {
     if (std::fabs(size) < 100 && i > 0) {
       return sign ? absl::StrFormat("%+.1f %s", size, kUnits[i])
@@ -28,9 +27,14 @@ std::string SizeText(int64_t bytes, bool sign) {
 
 }  // namespace
 
-std::string FormatSize(int64_t bytes) { return SizeText(bytes, false); }
+std::string FormatSize(int64_t bytes) { return SizeText(static_cast<double>(bytes), false); }
 
-std::string FormatSignedSize(int64_t bytes) { return SizeText(bytes, true); }
+std::string FormatSignedSize(int64_t bytes) { return SizeText(static_cast<double>(bytes), true); }
+
+std::string FormatAverage(int64_t bytes, int64_t count) {
+  if (count == 0) return "";
+  return SizeText(static_cast<double>(bytes) / static_cast<double>(count), false);
+}
 
 std::string FormatCount(int64_t count) {
   std::string digits = absl::StrCat(count);

@@ -10,7 +10,8 @@ namespace memtrace {
 
 // tracemalloc's rule: "10239 B", "10.0 KiB", "781 KiB", "66.8 MiB".
 std::string FormatSize(int64_t bytes);
-std::string FormatSignedSize(int64_t bytes);  // "+1172 KiB", "-3 B", "+0 B"
+std::string FormatSignedSize(int64_t bytes);              // "+1172 KiB", "-3 B", "+0 B"
+std::string FormatAverage(int64_t bytes, int64_t count);  // "" without blocks
 
 std::string FormatCount(int64_t count);        // "755,181"
 std::string FormatSignedCount(int64_t count);  // "+4", "-1,000", "+0"

@@ -71,6 +71,19 @@ TEST(Aggregate, ByLine) {
   EXPECT_EQ(table.whole.peak_bytes, 15000000);
 }
 
+TEST(Aggregate, NativeSourcesAreNotLookedForInTheProgramsFolder) {
+  Profile profile;
+  profile.processes.push_back(PythonProcess(1, "/app"));
+  const FunctionId function = profile.InternFunction(
+      {profile.InternString("read_file"), profile.InternString("../intl/localealias.c"), 200});
+  const FrameId caller = profile.InternFrame(
+      {FrameKind::kNative, function, 333, profile.InternString("/lib/libc.so.6"), 0x4000});
+  profile.AddSample({0, caller, Domain::kMalloc, 0, 0, {1, 10, 1, 10, 1, 10, 0, 0}});
+  const Table table = Aggregated(profile, View{});
+  EXPECT_THAT(Places(table), ElementsAre("../intl/localealias.c:333"));
+  EXPECT_EQ(table.rows[0].frames[0].file.absolute, "../intl/localealias.c");
+}
+
 TEST(Aggregate, OwnGoesToTheProgramsInnermostLine) {
   View view;
   view.metric = Metric::kPeak;
