@@ -24,10 +24,7 @@ namespace {
 thread_local constinit char t_error[512] __attribute__((tls_model("initial-exec"))) = {};
 
 int Fail(int error, const char* format, const char* what) {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-truncation"  // a long path may be cut short
   snprintf(t_error, sizeof t_error, format, what);
-#pragma GCC diagnostic pop
   return error;
 }
 
@@ -99,10 +96,10 @@ int WaitFor(pid_t pid, const char* tool) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) {
     if (errno == ECHILD) return 0;  // the program reaps its children itself
-    if (errno != EINTR) return Fail(errno, "waiting for %s failed", tool);
+    if (errno != EINTR) return Fail(errno, "waiting for %.400s failed", tool);
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
-  return Fail(EIO, "%s could not write the snapshot; its message is on standard error", tool);
+  return Fail(EIO, "%.400s could not write the snapshot; its message is on standard error", tool);
 }
 
 int RunTool(const char* tool, const char* path) {
@@ -113,12 +110,12 @@ int RunTool(const char* tool, const char* path) {
                              "--quiet", nullptr};
   size_t bytes = 0;
   char** environment = ToolEnvironment(&bytes);
-  if (environment == nullptr) return Fail(ENOMEM, "%s: no memory to start it", tool);
+  if (environment == nullptr) return Fail(ENOMEM, "%.400s: no memory to start it", tool);
   pid_t child = 0;
   const int error =
       posix_spawn(&child, tool, nullptr, nullptr, const_cast<char**>(arguments), environment);
   os::Release(environment, bytes);
-  if (error != 0) return Fail(error, "%s could not be started", tool);
+  if (error != 0) return Fail(error, "%.400s could not be started", tool);
   return WaitFor(child, tool);
 }
 

@@ -68,11 +68,7 @@ void StartRecording() {
   if (disabled != nullptr && *disabled != 0 && *disabled != '0') return;
   auto* gate = static_cast<GatePage*>(os::MapWipedInChild());
   if (gate == nullptr || !MakeTables()) return;
-  if (g_region.path()[0] == 0) {
-    os::Say(
-        "no folder for the live region (tried /dev/shm and TMPDIR): it is in private memory and "
-        "cannot be read from outside");
-  }
+  if (g_region.path()[0] == 0) SayPrivate();
   Header* h = g_region.header();
   h->stack_depth = StackDepth();
   if (h->stack_depth != 0) h->flags |= kFlagStacksTruncated;
