@@ -1,10 +1,13 @@
 # Building, and Python environments. Sourced after common.sh.
 
-# build_release: configures and builds build/release; the first time takes a few minutes.
+# What a user needs, without the tests.
+targets_use=(memtrace memtrace_interpose memtrace_python)
+
+# build_release [TARGET…]: configures and builds build/release; the first time takes a few minutes.
 build_release() {
-  say "building $build"
+  say "building $build (the first time this takes a few minutes)"
   logged cmake-configure cmake --preset release || die "cmake could not configure the build"
-  logged cmake-build cmake --build --preset release || die "the build failed"
+  logged cmake-build cmake --build --preset release ${1:+--target "$@"} || die "the build failed"
 }
 
 # real_python COMMAND: the interpreter's own path; a pyenv shim is only a script that looks for it.
