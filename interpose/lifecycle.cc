@@ -73,6 +73,7 @@ void StartRecording() {
   h->stack_depth = StackDepth();
   if (h->stack_depth != 0) h->flags |= kFlagStacksTruncated;
   DescribeProcess();
+  os::InitModules();
   InstallForkHandlers();
   h->magic.store(kRegionMagic, std::memory_order_release);
   gate->state.store(Gate::kOpen, std::memory_order_relaxed);

@@ -72,11 +72,37 @@ int Visit(dl_phdr_info* info, size_t, void* argument) {
   return 0;
 }
 
+// As in glibc's dlfcn.h since 2.35; declared here so that an older one can build it.
+struct FoundObject {
+  unsigned long long flags;
+  void* map_start;
+  void* map_end;
+  struct link_map* map;
+  void* eh_frame;
+  unsigned long long reserved[7];
+};
+using FindObject = int (*)(void*, FoundObject*);
+constinit FindObject g_find_object = nullptr;
+
+bool FindWithoutLock(uintptr_t address, Module* out) {
+  FoundObject found;
+  if (g_find_object(reinterpret_cast<void*>(address), &found) != 0) return false;
+  const auto* elf = static_cast<const ElfW(Ehdr)*>(found.map_start);
+  if (memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0) return false;
+  const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(
+      static_cast<const char*>(found.map_start) + elf->e_phoff);
+  Fill(found.map->l_addr, found.map->l_name, headers, elf->e_phnum, out);
+  return true;
+}
+
 }  // namespace
 
-// dl_iterate_phdr waits for a dlopen under way in another thread; that one never waits for us,
-// since the recorder holds no lock here.
+void InitModules() { g_find_object = reinterpret_cast<FindObject>(AnySymbol("_dl_find_object")); }
+
+// glibc's lock-free lookup. dl_iterate_phdr, all there is before 2.35, takes the loader's lock, and a
+// child forked while another thread held it would wait for ever.
 bool FindModule(uintptr_t address, Module* out) {
+  if (g_find_object != nullptr) return FindWithoutLock(address, out);
   Search search{address, out};
   return dl_iterate_phdr(Visit, &search) == 1;
 }

@@ -64,6 +64,8 @@ struct Module {
   uint8_t build_id[24] = {};
   uint32_t build_id_bytes = 0;
 };
+// Once, before FindModule and before there is a second thread.
+void InitModules();
 // The loaded object that holds the address. False: none (JIT code, anonymous memory).
 bool FindModule(uintptr_t address, Module* out);
 
