@@ -204,7 +204,7 @@ __attribute__((noinline)) uint32_t Join(Thread* t, const char* frame) {
       t->fresh[fresh++] = frame;
       continue;
     }
-    uint32_t broken;
+    uint32_t broken = 0;
     const uint32_t moved = Verify<L>(t, at, &broken);
     if (moved != 0) {
       if (moved <= at) Refresh<L>(t, moved, at);
@@ -252,7 +252,7 @@ uint32_t Capture(Thread* t, const char* tstate) {
   const uint32_t count = t->frame_count;
   CachedFrame& top = t->frames[count];
   if (__builtin_expect(top.frame != frame, 0)) return Rejoin<L>(t, frame);
-  uint32_t broken;
+  uint32_t broken = 0;
   const uint32_t moved = Verify<L>(t, count, &broken);
   if (__builtin_expect(moved == 0, 0)) return Rejoin<L>(t, frame);
   if (moved <= count) Refresh<L>(t, moved, count);
