@@ -233,14 +233,14 @@ def sums_by(report, *fields):
 def by_function(report):
     """{plain function name: (count, size)} of a report made with --by function."""
     for row in report["rows"]:
-        row["plain"] = plain_name(row["function"])
+        row["plain"] = plain_name(row["function"] or "")
     return sums_by(report, "plain")
 
 
 def by_line(report):
     """{(file's base name, line): (count, size)} of a report made with --by lineno."""
     for row in report["rows"]:
-        row["base"] = os.path.basename(row["file"])
+        row["base"] = os.path.basename(row["file"] or "")
     return sums_by(report, "base", "line")
 
 

@@ -22,7 +22,7 @@ struct counts {
 
 static struct counts before_open;
 static struct counts* counts = &before_open;
-static __thread int finding;
+static __thread volatile int finding; /* dlsym calls back into this file, which its declaration denies */
 static char arena[1 << 16] __attribute__((aligned(16)));
 static size_t arena_used;
 
@@ -30,16 +30,36 @@ static void add(uint64_t* counter, uint64_t value) {
   __atomic_fetch_add(counter, value, __ATOMIC_RELAXED);
 }
 
-static void* next(const char* name) {
-  finding++;
-  void* found = dlsym(RTLD_NEXT, name);
-  finding--;
-  if (!found) abort();
-  return found;
+static struct {
+  void* (*malloc)(size_t);
+  void* (*calloc)(size_t, size_t);
+  void* (*realloc)(void*, size_t);
+  void (*free)(void*);
+  void* (*memalign)(size_t, size_t);
+  void* (*aligned_alloc)(size_t, size_t);
+  int (*posix_memalign)(void**, size_t, size_t);
+  void* (*valloc)(size_t);
+  void* (*pvalloc)(size_t);
+} next;
+
+/* All are found at the first call, which comes before there is a second thread. */
+static void find_all(void) {
+  finding = 1;
+#define FIND(name) *(void**)&next.name = dlsym(RTLD_NEXT, #name)
+  FIND(calloc);
+  FIND(realloc);
+  FIND(free);
+  FIND(memalign);
+  FIND(aligned_alloc);
+  FIND(posix_memalign);
+  FIND(valloc);
+  FIND(pvalloc);
+  FIND(malloc); /* last: tells that all are there */
+#undef FIND
+  finding = 0;
+  if (!next.malloc) abort();
 }
-#define NEXT(result, name, ...)                          \
-  static result (*real)(__VA_ARGS__);                    \
-  if (!real) real = (result(*)(__VA_ARGS__))next(name)
+#define FIND_ALL() ((void)(next.malloc || finding || (find_all(), 0)))
 
 static void* early(size_t n) {
   size_t at = __atomic_fetch_add(&arena_used, (n + 15) & ~(size_t)15, __ATOMIC_RELAXED);
@@ -58,17 +78,17 @@ static void* counted(void* p, size_t n) {
 
 void* malloc(size_t n) {
   if (finding) return early(n);
-  NEXT(void*, "malloc", size_t);
-  return counted(real(n), n);
+  FIND_ALL();
+  return counted(next.malloc(n), n);
 }
 void* calloc(size_t k, size_t n) {
   if (finding) return early(k * n);
-  NEXT(void*, "calloc", size_t, size_t);
-  return counted(real(k, n), k * n);
+  FIND_ALL();
+  return counted(next.calloc(k, n), k * n);
 }
 void* realloc(void* p, size_t n) {
-  NEXT(void*, "realloc", void*, size_t);
-  void* moved = real(p, n);
+  FIND_ALL();
+  void* moved = next.realloc(p, n);
   if (p && (moved || n == 0)) add(&counts->frees, 1);
   return counted(moved, n);
 }
@@ -83,31 +103,32 @@ void* reallocarray(void* p, size_t k, size_t n) {
 }
 void free(void* p) {
   if (!p || is_early(p)) return;
-  NEXT(void, "free", void*);
+  FIND_ALL();
   add(&counts->frees, 1);
-  real(p);
+  if (finding) return; /* an error text of dlsym's, while it looks for our next: left alone */
+  next.free(p);
 }
 void* memalign(size_t a, size_t n) {
-  NEXT(void*, "memalign", size_t, size_t);
-  return counted(real(a, n), n);
+  FIND_ALL();
+  return counted(next.memalign(a, n), n);
 }
 void* aligned_alloc(size_t a, size_t n) {
-  NEXT(void*, "aligned_alloc", size_t, size_t);
-  return counted(real(a, n), n);
+  FIND_ALL();
+  return counted(next.aligned_alloc(a, n), n);
 }
 int posix_memalign(void** out, size_t a, size_t n) {
-  NEXT(int, "posix_memalign", void**, size_t, size_t);
-  int status = real(out, a, n);
+  FIND_ALL();
+  int status = next.posix_memalign(out, a, n);
   if (status == 0) counted(*out, n);
   return status;
 }
 void* valloc(size_t n) {
-  NEXT(void*, "valloc", size_t);
-  return counted(real(n), n);
+  FIND_ALL();
+  return counted(next.valloc(n), n);
 }
 void* pvalloc(size_t n) {
-  NEXT(void*, "pvalloc", size_t);
-  return counted(real(n), n);
+  FIND_ALL();
+  return counted(next.pvalloc(n), n);
 }
 
 /* What was counted before this ran is carried over. The process has one thread then. */
