@@ -14,9 +14,9 @@ namespace {
 constexpr int kPeakAttempts = 5;
 constexpr int kSeqAttempts = 32;
 
-// 256 PiB: at 10 GB/s a process needs most of a year to allocate that much. Below it, the sums of
-// 32 processes still fit in 64 bits.
-constexpr uint64_t kMostEver = uint64_t{1} << 58;
+// 1 EiB: at 10 GB/s a process needs three years to allocate that much. Below it, the sums of a few
+// processes still fit in 64 bits.
+constexpr uint64_t kMostEver = uint64_t{1} << 60;
 
 template <typename T>
 T Load(const T& place) {
@@ -165,7 +165,7 @@ absl::Status FigureReader::AddCell(const Page& page, Cell cell, SiteSum* sum) {
   const uint64_t saved = static_cast<uint64_t>(std::llabs(std::max(cell.saved_bytes, -INT64_MAX)));
   freed_or_saved_ += std::min(cell.free_bytes, kMostEver) + std::min(cell.free_objects, kMostEver) +
                      std::min(saved, kMostEver);
-  if (ever_bytes_ >= kMostEver || ever_objects_ >= kMostEver || freed_or_saved_ >= 4 * kMostEver) {
+  if (ever_bytes_ >= kMostEver || ever_objects_ >= kMostEver || freed_or_saved_ >= kMostEver) {
     return Damaged("its counters are larger than any process can make them");
   }
   const int64_t live_bytes = Signed(cell.alloc_bytes) - Signed(cell.free_bytes);
@@ -230,15 +230,15 @@ absl::Status FigureReader::ReadBlock(const Page* first, const Page* last, Figure
     SiteSum sum;
     if (last - first == 1) {
       const Cell cell = ReadCell(*first, i);
-      sum.freed_bytes = cell.free_bytes;
-      sum.freed_objects = cell.free_objects;
+      sum.freed_bytes = std::min(cell.free_bytes, kMostEver);
+      sum.freed_objects = std::min(cell.free_objects, kMostEver);
       if (absl::Status s = AddCell(*first, cell, &sum); !s.ok()) return s;
     } else {
       for (const Page* page = first; page != last; ++page) {
         const Cell cell = ReadCell(*page, i);
         sum.freed_bytes += std::min(cell.free_bytes, kMostEver);
         sum.freed_objects += std::min(cell.free_objects, kMostEver);
-        if (sum.freed_bytes >= 2 * kMostEver || sum.freed_objects >= 2 * kMostEver) {
+        if (sum.freed_bytes >= kMostEver || sum.freed_objects >= kMostEver) {
           return Damaged("its counters are larger than any process can make them");
         }
       }

@@ -5,17 +5,34 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fstream>
 #include <map>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/layout.h"
 
 namespace memtrace::testing {
+
+// Memory aligned as in a mapping: cells and threads want 64 bytes.
+template <typename T>
+struct AlignedAllocator {
+  using value_type = T;
+  AlignedAllocator() = default;
+  template <typename U>
+  explicit AlignedAllocator(const AlignedAllocator<U>&) {}
+  T* allocate(size_t n) {
+    return static_cast<T*>(::operator new (n * sizeof(T), std::align_val_t{4096}));
+  }
+  void deallocate(T* p, size_t n) { ::operator delete (p, std::align_val_t{4096}); }
+  bool operator==(const AlignedAllocator&) const { return true; }
+};
 
 class RegionBuilder {
  public:
@@ -51,7 +68,7 @@ class RegionBuilder {
     // As the library does: a text never lies across two extents.
     const ExtentPosition at = LocateByte(sections_[kStrings].size());
     const uint64_t room = ExtentBytes(at.extent) - at.offset;
-    if (bytes.size() > room) sections_[kStrings].append(room, '\0');
+    if (bytes.size() > room) sections_[kStrings].resize(sections_[kStrings].size() + room);
     return static_cast<uint32_t>(Append(kStrings, bytes) / 8);
   }
   uint32_t Code(const std::string& name, const std::string& file, uint32_t first_line) {
@@ -119,12 +136,13 @@ class RegionBuilder {
     for (int extent = 0; extent < kMaxExtents; ++extent) {
       for (uint32_t id = 0; id < kSectionCount; ++id) {
         Section& section = header().sections[id];
-        const std::string& content = sections_[id];
+        const auto& content = sections_[id];
         section.used = content.size() / RecordBytes(static_cast<SectionId>(id));
         const uint64_t start = extent == 0 ? 0 : uint64_t{kFirstExtentBytes} << (extent - 1);
         if (start >= content.size()) continue;
         section.extents[extent] = file.size();
-        std::string part = content.substr(start, ExtentBytes(extent));
+        const uint64_t bytes = std::min<uint64_t>(content.size() - start, ExtentBytes(extent));
+        std::string part(content.data() + start, bytes);
         part.resize((part.size() + 4095) / 4096 * 4096);
         file += part;
       }
@@ -139,7 +157,7 @@ class RegionBuilder {
  private:
   uint64_t Append(SectionId id, const std::string& bytes) {
     const uint64_t at = sections_[id].size();
-    sections_[id] += bytes;
+    sections_[id].insert(sections_[id].end(), bytes.begin(), bytes.end());
     return at;
   }
   template <typename T>
@@ -155,7 +173,7 @@ class RegionBuilder {
 
   alignas(64) std::array<char, kHeaderBytes> header_bytes_;
   std::array<char, kTimelinePoints * sizeof(TimelinePoint)> timeline_ = {};
-  std::map<uint32_t, std::string> sections_;
+  std::map<uint32_t, std::vector<char, AlignedAllocator<char>>> sections_;
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> pages_;
 };
 
