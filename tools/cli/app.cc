@@ -16,13 +16,31 @@ namespace {
 constexpr int kUsage = 2;
 constexpr int kFailure = 1;
 
-// What went wrong and where to read on; CLI11's own message for --help and --version.
-int ReportParseError(const CLI::App& app, const CLI::ParseError& error) {
+// The first word that is no option: CLI11 takes a command it does not know for a missing one.
+std::string FirstWord(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (argv[i][0] != '-') return argv[i];
+  }
+  return "";
+}
+
+// What went wrong and where to read on; CLI11's own text for --help and --version.
+int ReportParseError(const CLI::App& app, const CLI::ParseError& error, const std::string& word,
+                     const std::string& option) {
   if (error.get_exit_code() == 0) return app.exit(error);
-  const CLI::App* command = &app;
-  for (const CLI::App* chosen : app.get_subcommands()) command = chosen;
-  const std::string name = command == &app ? "memtrace" : "memtrace " + command->get_name();
-  std::fprintf(stderr, "memtrace: %s\nTry: %s --help\n", error.what(), name.c_str());
+  std::string command = "memtrace";
+  std::string message = error.what();
+  const std::vector<CLI::App*> chosen =
+      const_cast<CLI::App&>(app).get_subcommands([](CLI::App* sub) { return sub->parsed(); });
+  if (!chosen.empty()) {
+    command += " " + chosen[0]->get_name();
+  } else if (!word.empty()) {
+    message = "there is no command \"" + word + "\"";
+  } else if (error.get_name() == "RequiredError") {
+    message = "a command is missing";
+    if (!option.empty()) message += ", and " + option + " means nothing without one";
+  }
+  std::fprintf(stderr, "memtrace: %s\nTry: %s --help\n", message.c_str(), command.c_str());
   return kUsage;
 }
 
@@ -59,7 +77,7 @@ int RunApp(int argc, char** argv) {
     app.parse(std::move(arguments));
     return status;
   } catch (const CLI::ParseError& error) {
-    return ReportParseError(app, error);
+    return ReportParseError(app, error, FirstWord(argc, argv), argc > 1 ? argv[1] : "");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "memtrace: internal error: %s\n", error.what());
     return kFailure;

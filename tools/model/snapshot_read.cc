@@ -35,6 +35,9 @@ using pb::internal::WireFormatLite;
 // No honest program allocates as much; and sums of such figures stay far from overflow.
 constexpr int64_t kMaxValue = int64_t{1} << 55;
 
+// The location_kind of the location that stands for an empty stack.
+constexpr uint32_t kNoStackKind = 3;
+
 // A stored profile's own names for the columns; position = index in `kColumns`.
 constexpr absl::string_view kColumns[] = {"alloc_objects", "alloc_space",  "inuse_objects",
                                           "inuse_space",   "peak_objects", "peak_space"};
@@ -399,7 +402,12 @@ class ProfileBuilder {
           location.mapping != 0 || location.address != 0 ? FrameKind::kNative : FrameKind::kPython;
       if (kinds) {
         const uint32_t kind = raw_.columns.location_kind(static_cast<int>(i));
-        if (kind > static_cast<uint32_t>(FrameKind::kNative)) return Damaged("a frame has no kind");
+        if (kind > kNoStackKind) return Damaged("a frame has an unknown kind");
+        if (kind == kNoStackKind) {
+          locations_.emplace(location.id, std::make_pair(size_t{0}, size_t{0}));
+          first_line = location.lines_end;
+          continue;
+        }
         frame.kind = static_cast<FrameKind>(kind);
       }
       if (location.mapping != 0) {

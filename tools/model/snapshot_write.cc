@@ -29,6 +29,12 @@ constexpr uint64_t kPage = 4096;
 // Entries to gather in one message before it goes to the stream: protobuf joins the pieces.
 constexpr int kPieceEntries = 4096;
 
+// Stands for a frame, and for its function, where a sample has no stack: pprof leaves such samples
+// out of its tables, and the sums would not agree.
+constexpr uint32_t kNoStack = UINT32_MAX;
+constexpr uint32_t kNoStackKind = 3;
+constexpr char kNoStackName[] = "(no stack)";
+
 uint64_t RoundUpToPage(uint64_t x) { return (x + kPage - 1) & ~(kPage - 1); }
 
 void ToProto(const Thread& thread, pprof::Thread* out) {
@@ -207,6 +213,7 @@ class SnapshotWriter {
     for (NodeId node = sample.node; node != 0; node = profile_.node(node).parent) {
       out->add_location_id(LocationId(profile_.node(node).frame));
     }
+    if (out->location_id_size() == 0) out->add_location_id(NoStackLocation());
     const Values& v = sample.values;
     for (int64_t value : {v.alloc_objects, v.alloc_bytes, v.inuse_objects, v.inuse_bytes,
                           v.peak_objects, v.peak_bytes}) {
@@ -228,6 +235,14 @@ class SnapshotWriter {
       location_ids_[frame] = locations_.size();
     }
     return location_ids_[frame];
+  }
+
+  uint64_t NoStackLocation() {
+    if (no_stack_location_ == 0) {
+      locations_.push_back(kNoStack);
+      no_stack_location_ = locations_.size();
+    }
+    return no_stack_location_;
   }
 
   uint64_t FunctionIndex(FunctionId function) {
@@ -255,8 +270,8 @@ class SnapshotWriter {
       break;
     }
     for (FrameId id : locations_) {
+      if (id == kNoStack || profile_.frame(id).module == 0) continue;
       const Frame& frame = profile_.frame(id);
-      if (frame.module == 0) continue;
       MappingRecord& mapping = mappings_[MappingId(profile_.string(frame.module)) - 1];
       mapping.last_address = std::max(mapping.last_address, frame.address);
       mapping.symbolized &= HasLine(frame);
@@ -267,9 +282,9 @@ class SnapshotWriter {
     CollectMappings();
     for (const MappingRecord& mapping : mappings_) WriteMapping(mapping);
     Flush();
-    for (FrameId id : locations_) WriteLocation(id);
+    for (FrameId id : locations_) id == kNoStack ? WriteNoStackLocation() : WriteLocation(id);
     Flush();
-    for (FunctionId id : functions_) WriteFunction(id);
+    for (FunctionId id : functions_) id == kNoStack ? WriteNoStackFunction() : WriteFunction(id);
     Flush();
     for (const std::string& text : strings_) {
       piece_.add_string_table(text);
@@ -320,6 +335,23 @@ class SnapshotWriter {
     CountEntry();
   }
 
+  void WriteNoStackLocation() {
+    functions_.push_back(kNoStack);
+    no_stack_function_ = functions_.size();
+    pprof::Location* out = piece_.add_location();
+    out->set_id(no_stack_location_);
+    out->add_line()->set_function_id(no_stack_function_);
+    columns_.add_location_kind(kNoStackKind);
+    CountEntry();
+  }
+
+  void WriteNoStackFunction() {
+    pprof::Function* out = piece_.add_function();
+    out->set_id(no_stack_function_);
+    out->set_name(StringIndex(kNoStackName));
+    CountEntry();
+  }
+
   void WriteFunction(FunctionId id) {
     const Function& function = profile_.function(id);
     pprof::Function* out = piece_.add_function();
@@ -342,6 +374,8 @@ class SnapshotWriter {
   bool label_processes_ = false;
   std::vector<uint64_t> location_ids_;  // by frame, 0: not used so far
   std::vector<FrameId> locations_;
+  uint64_t no_stack_location_ = 0;
+  uint64_t no_stack_function_ = 0;
   std::vector<uint64_t> function_ids_;
   std::vector<FunctionId> functions_;
   absl::flat_hash_map<std::string, uint64_t> mapping_ids_;

@@ -178,6 +178,17 @@ TEST(SnapshotBytes, StrictPprofHasNoExtensionAndIsReadAsAnothersProfile) {
   ASSERT_EQ(read->processes.size(), 1u);
 }
 
+TEST(SnapshotBytes, ShowEmptyStacksToOthersAndKeepThemEmpty) {
+  Profile profile;
+  profile.processes.push_back(PythonProcess(1, "/app"));
+  profile.AddSample({0, 0, Domain::kMmap, 0, 0, {1, 10, 1, 10, 1, 10, 0, 0}});
+  const std::string bytes = *SnapshotBytes(profile);
+  const pprof::Profile proto = Decoded(bytes);
+  ASSERT_EQ(proto.sample(0).location_id_size(), 1);
+  EXPECT_EQ(proto.string_table(static_cast<int>(proto.function(0).name())), "(no stack)");
+  EXPECT_EQ(ProfileText(*ReadSnapshotBytes(bytes)), ProfileText(profile));
+}
+
 TEST(SnapshotBytes, AnotherProgramsProfileMayInlineAndOmitTypes) {
   pprof::Profile proto;
   for (const char* text : {"", "inuse_space", "bytes", "outer", "inner", "a.go"}) {
