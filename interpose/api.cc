@@ -140,8 +140,8 @@ int64_t memtrace_peak_bytes(void) {
   const int64_t live = SumCells(LiveBytes);
   if (TotalNow() > h->peak.load(std::memory_order_relaxed)) return live;
   const uint32_t epoch = h->peak_epoch.load(std::memory_order_relaxed);
-  const int64_t peak = SumCells(
-      [epoch](const Cell& c) { return c.epoch == epoch ? c.saved_bytes : LiveBytes(c); });
+  const int64_t peak =
+      SumCells([epoch](const Cell& c) { return c.epoch == epoch ? c.saved_bytes : LiveBytes(c); });
   return peak > live ? peak : live;  // with threads the peak has a bound: never below what is there
 }
 

@@ -89,8 +89,8 @@ bool FindWithoutLock(uintptr_t address, Module* out) {
   if (g_find_object(reinterpret_cast<void*>(address), &found) != 0) return false;
   const auto* elf = static_cast<const ElfW(Ehdr)*>(found.map_start);
   if (memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0) return false;
-  const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(
-      static_cast<const char*>(found.map_start) + elf->e_phoff);
+  const auto* headers =
+      reinterpret_cast<const ElfW(Phdr)*>(static_cast<const char*>(found.map_start) + elf->e_phoff);
   Fill(found.map->l_addr, found.map->l_name, headers, elf->e_phnum, out);
   return true;
 }
@@ -99,8 +99,8 @@ bool FindWithoutLock(uintptr_t address, Module* out) {
 
 void InitModules() { g_find_object = reinterpret_cast<FindObject>(AnySymbol("_dl_find_object")); }
 
-// glibc's lock-free lookup. dl_iterate_phdr, all there is before 2.35, takes the loader's lock, and a
-// child forked while another thread held it would wait for ever.
+// glibc's lock-free lookup. dl_iterate_phdr, all there is before 2.35, takes the loader's lock, and
+// a child forked while another thread held it would wait for ever.
 bool FindModule(uintptr_t address, Module* out) {
   if (g_find_object != nullptr) return FindWithoutLock(address, out);
   Search search{address, out};
