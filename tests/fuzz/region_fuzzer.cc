@@ -1,6 +1,7 @@
 // libFuzzer target: any bytes as a region give an error or a profile, within bounds.
 //
-//   cmake --preset release -B build/fuzz -DMEMTRACE_FUZZ=ON -DCMAKE_CXX_COMPILER=clang++
+//   cmake --preset release -B build/fuzz -DMEMTRACE_FUZZ=ON -DMEMTRACE_SANITIZE=address,undefined \
+//     -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_CXX_FLAGS=-fsanitize=fuzzer-no-link
 //   build/fuzz/region_fuzzer -max_len=200000 -max_total_time=60 CORPUS
 // A first corpus: the file that `region_fuzzer_seed` writes.
 
