@@ -10,9 +10,8 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 import harness
+import pytest
 
 SHELL = "/bin/sh"
 
@@ -27,7 +26,8 @@ def leftovers(session):
 
 @pytest.mark.parametrize(
     "script, status",
-    [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -9 $$", 137), ("kill -15 $$", 143)])
+    [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -9 $$", 137), ("kill -15 $$", 143)],
+)
 def test_status_is_the_programs_own(session, script, status):
     done = run(session, "-o", "a.mtr", SHELL, "-c", script)
     assert done.returncode == status, done.stderr
@@ -65,8 +65,19 @@ def test_usage_errors(session):
 def test_separator_and_arguments_are_passed_on(session):
     show = "import sys; print(sys.argv[1:])"
     for before in ([], ["--"], ["-o", "b.mtr", "-f", "--"]):
-        done = run(session, *before, sys.executable, "-c", show, "-o", "--", "--help", "", "a b",
-                   check=True)
+        done = run(
+            session,
+            *before,
+            sys.executable,
+            "-c",
+            show,
+            "-o",
+            "--",
+            "--help",
+            "",
+            "a b",
+            check=True,
+        )
         assert done.stdout == "['-o', '--', '--help', '', 'a b']\n"
 
 
@@ -74,8 +85,13 @@ def test_streams_are_the_programs_own(session):
     data = bytes(range(256)) * 1000
     done = subprocess.run(
         [session.memtrace, "run", "-q", "-o", "a.mtr", SHELL, "-c", "cat; echo error >&2"],
-        input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=session.work_dir,
-        env={**harness.clean_environment(), "MEMTRACE_DIR": str(session.regions_dir)}, timeout=60)
+        input=data,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=session.work_dir,
+        env={**harness.clean_environment(), "MEMTRACE_DIR": str(session.regions_dir)},
+        timeout=60,
+    )
     assert done.stdout == data
     assert done.stderr == b"error\n"
 
@@ -107,8 +123,9 @@ def test_unwritable_places(session):
     assert (done.returncode, done.stdout) == (125, "")
     assert "no/such/folder" in done.stderr
     env = {**harness.clean_environment(), "MEMTRACE_DIR": "/proc/no-such-place"}
-    done = harness.run([session.memtrace, "run", SHELL, "-c", "echo x"], check=False, env=env,
-                       cwd=session.work_dir)
+    done = harness.run(
+        [session.memtrace, "run", SHELL, "-c", "echo x"], check=False, env=env, cwd=session.work_dir
+    )
     assert (done.returncode, done.stdout) == (125, "")
     assert "MEMTRACE_DIR" in done.stderr or "/proc/no-such-place" in done.stderr
 
@@ -121,10 +138,19 @@ def test_library_missing(session):
 
 def test_preload_of_others_stays_first(session):
     other = harness.program("liballocator.so")
-    env = {**harness.clean_environment(), "LD_PRELOAD": other,
-           "MEMTRACE_DIR": str(session.regions_dir)}
-    done = harness.run([session.memtrace, "run", "-q", "-o", "-", "env"], env=env, check=True,
-                       cwd=session.work_dir, stdin=subprocess.DEVNULL, errors="replace")
+    env = {
+        **harness.clean_environment(),
+        "LD_PRELOAD": other,
+        "MEMTRACE_DIR": str(session.regions_dir),
+    }
+    done = harness.run(
+        [session.memtrace, "run", "-q", "-o", "-", "env"],
+        env=env,
+        check=True,
+        cwd=session.work_dir,
+        stdin=subprocess.DEVNULL,
+        errors="replace",
+    )
     assert f"LD_PRELOAD={other}:{session.library}" in done.stdout
 
 
@@ -141,11 +167,18 @@ def test_static_program_runs_and_is_explained(session):
 
 def test_exec_chain_ends_in_one_snapshot(session):
     shim = session.work_dir / "shim"
-    shim.write_text(
-        '#!/usr/bin/env bash\nname="$(basename "$1")"\nexec "$@"\n')
+    shim.write_text('#!/usr/bin/env bash\nname="$(basename "$1")"\nexec "$@"\n')
     shim.chmod(0o755)
-    done = run(session, "-o", "a.mtr", shim, sys.executable, "-c",
-               "keep = bytearray(3_000_000)", check=True)
+    done = run(
+        session,
+        "-o",
+        "a.mtr",
+        shim,
+        sys.executable,
+        "-c",
+        "keep = bytearray(3_000_000)",
+        check=True,
+    )
     report = session.report(session.work_dir / "a.mtr", "--at", "peak")
     assert report["process"]["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
     assert report["totals"]["peak_bytes"] >= 3_000_000
@@ -155,8 +188,10 @@ def test_exec_chain_ends_in_one_snapshot(session):
 
 
 def test_children_are_collected(session):
-    code = ("import subprocess, sys\n"
-            "subprocess.run([sys.executable, '-c', 'keep = bytearray(5_000_000)'], check=True)\n")
+    code = (
+        "import subprocess, sys\n"
+        "subprocess.run([sys.executable, '-c', 'keep = bytearray(5_000_000)'], check=True)\n"
+    )
     run(session, "-o", "a.mtr", sys.executable, "-c", code, check=True)
     report = session.report(session.work_dir / "a.mtr")
     commands = [" ".join(p["command"]) for p in report["processes"]]
@@ -164,9 +199,11 @@ def test_children_are_collected(session):
 
 
 def test_process_that_lives_on_keeps_its_region(session):
-    code = ("import subprocess\n"
-            "null = subprocess.DEVNULL\n"
-            "print(subprocess.Popen(['sleep', '60'], stdout=null, stderr=null).pid)\n")
+    code = (
+        "import subprocess\n"
+        "null = subprocess.DEVNULL\n"
+        "print(subprocess.Popen(['sleep', '60'], stdout=null, stderr=null).pid)\n"
+    )
     done = run(session, "-o", "a.mtr", sys.executable, "-c", code, check=True)
     pid = int(done.stdout)
     try:
@@ -203,7 +240,12 @@ def test_signals_sent_to_memtrace_reach_the_program(session, name):
     env = {**harness.clean_environment(), "MEMTRACE_DIR": str(session.regions_dir)}
     process = subprocess.Popen(
         [session.memtrace, "run", "-o", "a.mtr", sys.executable, "-c", WAITING.format(name=name)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=session.work_dir)
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+        cwd=session.work_dir,
+    )
     try:
         assert process.stdout.readline() == "READY\n"
         process.send_signal(getattr(signal, "SIG" + name))
@@ -270,8 +312,12 @@ def terminal(session):
     opened = []
 
     def start(*arguments, **variables):
-        env = {**harness.clean_environment(), "MEMTRACE_DIR": str(session.regions_dir),
-               "TERM": "xterm", **variables}
+        env = {
+            **harness.clean_environment(),
+            "MEMTRACE_DIR": str(session.regions_dir),
+            "TERM": "xterm",
+            **variables,
+        }
         for name in ("CI", "NO_COLOR", "COLUMNS"):
             if name not in variables:
                 env.pop(name, None)
@@ -317,15 +363,19 @@ def test_status_line_on_a_terminal_only(terminal):
     set_size(t, 24, 100)
     assert t.status() == 0
     text = t.output.decode()
-    assert re.search(r"memtrace  [\d.]+ m?s   now [\d.]+ [KM]iB   peak [\d.]+ [KM]iB   "
-                     r"[\d,]+ allocations", text), text
+    assert re.search(
+        r"memtrace  [\d.]+ m?s   now [\d.]+ [KM]iB   peak [\d.]+ [KM]iB   "
+        r"[\d,]+ allocations",
+        text,
+    ), text
     assert text.rindex("\x1b[r") > text.rindex("\x1b[1;23r")  # the whole screen is given back
 
 
 @pytest.mark.parametrize("variables", [{"CI": "true"}, {"TERM": "dumb"}])
 def test_no_status_line_in_ci_or_on_a_dumb_terminal(terminal, variables):
-    t = terminal("run", "-o", "a.mtr", sys.executable, "-c", "import time; time.sleep(2)",
-                 **variables)
+    t = terminal(
+        "run", "-o", "a.mtr", sys.executable, "-c", "import time; time.sleep(2)", **variables
+    )
     set_size(t, 24, 100)
     assert t.status() == 0
     assert b"\x1b7" not in t.output
@@ -334,9 +384,21 @@ def test_no_status_line_in_ci_or_on_a_dumb_terminal(terminal, variables):
 def test_stop_and_go_on(session):
     env = {**harness.clean_environment(), "MEMTRACE_DIR": str(session.regions_dir)}
     process = subprocess.Popen(
-        [session.memtrace, "run", "-q", "-o", "a.mtr", SHELL, "-c",
-         "echo READY; kill -STOP $$; echo went on"],
-        stdout=subprocess.PIPE, text=True, env=env, cwd=session.work_dir)
+        [
+            session.memtrace,
+            "run",
+            "-q",
+            "-o",
+            "a.mtr",
+            SHELL,
+            "-c",
+            "echo READY; kill -STOP $$; echo went on",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+        cwd=session.work_dir,
+    )
     try:
         assert process.stdout.readline() == "READY\n"
         pid, status = os.waitpid(process.pid, os.WUNTRACED)
@@ -348,5 +410,3 @@ def test_stop_and_go_on(session):
         if process.poll() is None:
             process.kill()
             process.wait()
-
-

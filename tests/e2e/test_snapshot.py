@@ -6,9 +6,8 @@ import signal
 import subprocess
 import sys
 
-import pytest
-
 import harness
+import pytest
 
 KEEPS = """
 import sys
@@ -80,9 +79,12 @@ def test_by_name(session):
 def test_to_standard_output_and_existing_files(session):
     traced = start(session)
     done = subprocess.run(
-        [session.memtrace, "snapshot", str(traced.pid), "-o", "-"], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, timeout=60,
-        env={**harness.clean_environment(), "MEMTRACE_DIR": str(session.regions_dir)})
+        [session.memtrace, "snapshot", str(traced.pid), "-o", "-"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        env={**harness.clean_environment(), "MEMTRACE_DIR": str(session.regions_dir)},
+    )
     assert done.returncode == 0 and done.stdout[:2] == b"\x1f\x8b" and done.stderr == b""
     path = session.work_dir / "a.mtr"
     path.write_text("precious")
@@ -162,12 +164,18 @@ def test_doctor(session):
 def test_crash_report(session, tmp_path):
     """memtrace's own failure: a file with the stack, one line, the signal's status."""
     traced = start(session)
-    env = {**harness.clean_environment(), "TMPDIR": str(tmp_path),
-           "MEMTRACE_DIR": str(session.regions_dir)}
+    env = {
+        **harness.clean_environment(),
+        "TMPDIR": str(tmp_path),
+        "MEMTRACE_DIR": str(session.regions_dir),
+    }
     read, write = os.pipe()  # nobody reads: the tool waits at its output
-    tool = subprocess.Popen([session.memtrace, "report", str(traced.pid), "--top", "0",
-                             "--by", "traceback"],
-                            stdout=write, stderr=subprocess.PIPE, env=env)
+    tool = subprocess.Popen(
+        [session.memtrace, "report", str(traced.pid), "--top", "0", "--by", "traceback"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env=env,
+    )
     os.close(write)
     try:
         os.read(read, 1)
