@@ -130,6 +130,20 @@ def test_unwritable_places(session):
     assert "MEMTRACE_DIR" in done.stderr or "/proc/no-such-place" in done.stderr
 
 
+def test_folder_that_takes_no_files(session):
+    env = {
+        **harness.clean_environment(),
+        "MEMTRACE_DIR": str(session.regions_dir),
+        "TMPDIR": str(session.work_dir),
+    }
+    done = harness.run(
+        [session.memtrace, "run", SHELL, "-c", "exit 6"], check=False, env=env, cwd="/proc"
+    )
+    assert done.returncode == 6
+    saved = re.search(r"next: memtrace report (\S+)", done.stderr).group(1)
+    assert saved.startswith(str(session.work_dir)) and os.path.exists(saved)
+
+
 def test_library_missing(session):
     env = {**harness.clean_environment(), "MEMTRACE_LIBRARY": "/no/libmemtrace.so"}
     done = harness.run([session.memtrace, "run", "true"], check=False, env=env)

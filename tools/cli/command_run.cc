@@ -80,19 +80,13 @@ std::string AbsolutePath(const std::string& path) {
   return cwd == nullptr ? path : absl::StrCat(cwd.get(), "/", path);
 }
 
-// memtrace-PROGRAM.PID.mtr in the present folder; in the temporary one when that is closed to us.
-std::string DefaultOutput(const Process& process) {
+// folder/memtrace-PROGRAM.PID.mtr, numbered where there is one already.
+std::string DefaultOutput(const std::string& folder, const Process& process) {
   std::string name = ProgramName(process.command);
   std::replace(name.begin(), name.end(), '/', '_');
-  const std::string file = absl::StrFormat("memtrace-%s.%d", name, process.pid);
-  std::string folder;
-  if (access(".", W_OK) != 0) {
-    const char* tmp = getenv("TMPDIR");
-    folder = absl::StrCat(tmp != nullptr && *tmp != '\0' ? tmp : "/tmp", "/");
-    Say(absl::StrCat("the present folder cannot be written to; the snapshot goes to ", folder));
-  }
-  std::string path = absl::StrCat(folder, file, ".mtr");
-  for (int i = 2; Exists(path) && i < 1000; ++i) path = absl::StrCat(folder, file, "-", i, ".mtr");
+  const std::string file = absl::StrFormat("%smemtrace-%s.%d", folder, name, process.pid);
+  std::string path = absl::StrCat(file, ".mtr");
+  for (int i = 2; Exists(path) && i < 1000; ++i) path = absl::StrCat(file, "-", i, ".mtr");
   return path;
 }
 
@@ -217,14 +211,24 @@ bool Run::Collect(const ChildResult& child, Profile* profile) {
   return !profile->processes.empty();
 }
 
-// The path written, or "" when it could not be.
+// The path written, or "" when it could not be. A run without -o is saved in the present folder, or
+// in the one for temporary files if that fails.
 std::string Run::Save(const Profile& profile) {
   WriteOptions write;
   write.force = options_.force;
-  std::string path = output_.empty() ? DefaultOutput(profile.processes.front()) : output_;
-  absl::Status status = WriteSnapshotFile(profile, path, write);
-  if (status.ok()) return options_.output.empty() ? path : options_.output;
-  Say(status.message());
+  const char* tmp = getenv("TMPDIR");
+  std::vector<std::string> paths = {output_};
+  if (output_.empty()) {
+    const Process& process = profile.processes.front();
+    paths = {
+        DefaultOutput("", process),
+        DefaultOutput(absl::StrCat(tmp != nullptr && *tmp != '\0' ? tmp : "/tmp", "/"), process)};
+  }
+  for (const std::string& path : paths) {
+    absl::Status status = WriteSnapshotFile(profile, path, write);
+    if (status.ok()) return output_.empty() ? path : options_.output;
+    Say(status.message());
+  }
   Say(absl::StrFormat("the records are kept: memtrace snapshot %d -o FILE",
                       profile.processes.front().pid));
   return "";
