@@ -6,13 +6,20 @@
 #include <tuple>
 
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "tools/read/section_view.h"
 
 namespace memtrace {
 namespace {
 
 constexpr int kPeakAttempts = 5;
-constexpr int kSeqAttempts = 32;
+constexpr int kCellAttempts = 10000;
+
+// A thread that was suspended in the middle of an event is waited for, but not for long: it may
+// have been killed there. All waiting of one reading together:
+constexpr absl::Duration kPatience = absl::Milliseconds(200);
+constexpr absl::Duration kNap = absl::Microseconds(50);
 
 // 1 EiB: at 10 GB/s a process needs three years to allocate that much. Below it, the sums of a few
 // processes still fit in 64 bits.
@@ -65,20 +72,11 @@ Cell CopyCell(const Cell& cell) {
   return copy;
 }
 
-// The cell as it was between two events of its owner. A dead owner may have left `seq` odd for
-// good: then the cell is as it is, half an event off at most.
-Cell ReadCell(const Page& page, uint32_t index) {
-  const Cell& cell = page.cells[index];
-  if (page.owner == nullptr) return CopyCell(cell);
-  Cell copy;
-  for (int attempt = 0; attempt < kSeqAttempts; ++attempt) {
-    const uint64_t before = page.owner->seq.load(std::memory_order_acquire);
-    copy = CopyCell(cell);
-    std::atomic_thread_fence(std::memory_order_acquire);
-    const uint64_t after = page.owner->seq.load(std::memory_order_relaxed);
-    if (before == after && (before % 2 == 0 || attempt > 2)) break;
-  }
-  return copy;
+bool SameCounts(const Cell& a, const Cell& b) {
+  return a.alloc_objects == b.alloc_objects && a.alloc_bytes == b.alloc_bytes &&
+         a.free_objects == b.free_objects && a.free_bytes == b.free_bytes &&
+         a.temporary_objects == b.temporary_objects && a.temporary_bytes == b.temporary_bytes &&
+         a.epoch == b.epoch;
 }
 
 bool Untouched(const Cell& cell) {
@@ -110,6 +108,8 @@ class FigureReader {
   absl::Status ReadOnce(Figures* figures);
   absl::Status ReadBlock(const Page* first, const Page* last, Figures* figures);
   absl::Status AddCell(const Page& page, Cell cell, SiteSum* sum);
+  Cell ReadCell(const Page& page, uint32_t index);
+  bool AwaitEvent(const Page& page, uint64_t seq);
   void AddSite(uint32_t id, const SiteRecord& site, const SiteSum& sum, Figures* figures);
   absl::Status Damaged(const std::string& what) const {
     return absl::DataLossError(absl::StrFormat("%s: damaged: %s", region_.path(), what));
@@ -120,6 +120,7 @@ class FigureReader {
   const SectionView sites_;
   std::vector<Page> pages_;
   PeakState state_ = {};
+  absl::Duration patience_ = kPatience;
   uint64_t ever_bytes_ = 0;  // running sums, to notice nonsense before it overflows
   uint64_t ever_objects_ = 0;
   uint64_t freed_or_saved_ = 0;
@@ -152,6 +153,37 @@ absl::Status FigureReader::CollectPages() {
     return std::tie(a.site_block, a.slot) < std::tie(b.site_block, b.slot);
   });
   return absl::OkStatus();
+}
+
+// Waits until the owner is done with the event that made its seq odd. False: it is not.
+bool FigureReader::AwaitEvent(const Page& page, uint64_t seq) {
+  for (int spin = 0; spin < 200; ++spin) {
+    if (page.owner->seq.load(std::memory_order_relaxed) != seq) return true;
+  }
+  while (patience_ > absl::ZeroDuration()) {
+    absl::SleepFor(kNap);
+    patience_ -= kNap;
+    if (page.owner->seq.load(std::memory_order_relaxed) != seq) return true;
+  }
+  return false;
+}
+
+// The cell as it was at a moment between two events of its owner: its counters only grow, so what
+// is equal before and after that moment was so at it. A dead owner may have left `seq` odd for
+// good: then the cell is as it is, half an event off at most.
+Cell FigureReader::ReadCell(const Page& page, uint32_t index) {
+  const Cell& cell = page.cells[index];
+  Cell copy = CopyCell(cell);
+  if (page.owner == nullptr) return copy;
+  for (int attempt = 0; attempt < kCellAttempts; ++attempt) {
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const uint64_t seq = page.owner->seq.load(std::memory_order_acquire);
+    const Cell again = CopyCell(cell);
+    if (seq % 2 == 0 && SameCounts(copy, again)) return again;
+    copy = again;
+    if (seq % 2 != 0 && !AwaitEvent(page, seq)) break;
+  }
+  return copy;
 }
 
 absl::Status FigureReader::AddCell(const Page& page, Cell cell, SiteSum* sum) {
