@@ -308,3 +308,8 @@ def test_c_library_allocates_for_the_caller(session):
     assert of(now, "strdup")[0] == known["strdup"][2]
     assert of(total, "strndup") == known["strndup"][:2]
     assert of(now, "getdelim") == [1, known["getline"]]
+
+
+def test_dlerror_is_clean(session):
+    """memtrace looks for functions that may not be there; the program must not hear of it."""
+    assert harness.run([program("dlerror")], env=session.env()).stdout == "clean\n"

@@ -4,41 +4,8 @@ No tolerance anywhere. Where the two count different things by design, the diffe
 its own (freelists) or the witness is told to leave it out (programs/observed.py).
 """
 
-import pytest
-
 from harness import differences
-from witness import Witnessed, known_lines, marked_lines, only
-
-ALLOCATORS = {
-    "default": ((), {}), "malloc": ((), {"PYTHONMALLOC": "malloc"}),
-    "pymalloc": ((), {"PYTHONMALLOC": "pymalloc"}), "debug": ((), {"PYTHONMALLOC": "debug"}),
-    "malloc_debug": ((), {"PYTHONMALLOC": "malloc_debug"}), "dev": (("-X", "dev"), {}),
-}
-
-
-def check_known(run):
-    """By arithmetic alone, of both."""
-    known = known_lines(run.name)
-    assert known
-    for lines in (run.memtrace_lines(), run.tracemalloc_lines()):
-        assert differences(known, {key: lines.get(key, (0, 0)) for key in known}) == {}
-
-
-def check_own_lines(run):
-    """All lines of the program, against tracemalloc as it is."""
-    expected = only([run.name], run.tracemalloc_lines())
-    assert len(expected) >= 5
-    assert differences(expected, only([run.name], run.memtrace_lines())) == {}
-
-
-@pytest.mark.parametrize("allocator", ALLOCATORS)
-def test_own_lines(session, python, allocator):
-    options, env = ALLOCATORS[allocator]
-    run = Witnessed(session, python, "exact.py", options=options, **env)
-    assert run.stderr == ""
-    check_known(run)
-    check_own_lines(run)
-
+from witness import Witnessed, check_known, check_own_lines, marked_lines, only
 
 def test_own_stacks(session, python):
     run = Witnessed(session, python, "exact.py")

@@ -70,6 +70,8 @@ def only(files, rows):
     """The rows of some files, by base name; a row is keyed by its line or by its whole stack."""
     kept = {}
     for key, sums in rows.items():
+        if not key:
+            continue  # no stack at all
         innermost = key if isinstance(key[0], str) else key[0]
         if innermost[0] in files:
             kept[key] = sums
@@ -81,7 +83,7 @@ def known_lines(name):
     known = {}
     with open(source(name)) as text:
         for number, line in enumerate(text, 1):
-            remark = re.search(r"# known: (.*)", line)
+            remark = re.search(r"# known: (\d.*)", line)
             if remark:
                 parts = [tuple(map(int, part.split(" x "))) for part in remark.group(1).split(" + ")]
                 known[(name, number)] = (sum(n for n, _ in parts), sum(n * b for n, b in parts))
@@ -97,3 +99,18 @@ def marked_lines(name, mark):
             if remark:
                 found[remark.group(1)] = number
     return found
+
+
+def check_known(run):
+    """By arithmetic alone, of both."""
+    known = known_lines(run.name)
+    assert known
+    for lines in (run.memtrace_lines(), run.tracemalloc_lines()):
+        assert harness.differences(known, {key: lines.get(key, (0, 0)) for key in known}) == {}
+
+
+def check_own_lines(run):
+    """All lines of the program, against tracemalloc as it is."""
+    expected = only([run.name], run.tracemalloc_lines())
+    assert len(expected) >= 5
+    assert harness.differences(expected, only([run.name], run.memtrace_lines())) == {}

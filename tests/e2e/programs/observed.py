@@ -23,6 +23,10 @@ import os
 import sys
 
 RAW_DOMAIN = 0
+# Made now: looking one up allocates, in ctypes' own lines.
+get_allocator = ctypes.pythonapi.PyMem_GetAllocator
+set_allocator = ctypes.pythonapi.PyMem_SetAllocator
+set_tracer = ctypes.pythonapi.PyRefTracer_SetTracer if sys.version_info >= (3, 13) else None
 UNLIKELY_DEPTH = 12345  # to recognise tracemalloc's settings in 3.12's runtime state
 
 
@@ -60,11 +64,11 @@ def settings_in_runtime():
 def start_events():
     """Starts tracemalloc as a plain record of events; returns its settings where they are kept."""
     raw = Allocator()
-    ctypes.pythonapi.PyMem_GetAllocator(RAW_DOMAIN, ctypes.byref(raw))
+    get_allocator(RAW_DOMAIN, ctypes.byref(raw))
     _tracemalloc.start(UNLIKELY_DEPTH)
-    ctypes.pythonapi.PyMem_SetAllocator(RAW_DOMAIN, ctypes.byref(raw))
-    if sys.version_info >= (3, 13):
-        ctypes.pythonapi.PyRefTracer_SetTracer(None, None)
+    set_allocator(RAW_DOMAIN, ctypes.byref(raw))
+    if set_tracer:
+        set_tracer(None, None)
         return Settings()
     if sys.version_info >= (3, 12):
         settings = settings_in_runtime()
