@@ -37,7 +37,11 @@ class Lazy {
     F f = found_.load(std::memory_order_acquire);
     if (__builtin_expect(f != nullptr, 1)) return f;
     if (g_real.malloc == nullptr) ResolveReal();
+    // What the loader allocates to search is not the program's.
+    Thread* t = t_thread != nullptr && t_thread->busy == Busy::kIdle ? t_thread : nullptr;
+    if (t != nullptr) t->busy = Busy::kAllocating;
     f = reinterpret_cast<F>(Find(name_));
+    if (t != nullptr) t->busy = Busy::kIdle;
     found_.store(f, std::memory_order_release);
     return f;
   }

@@ -90,8 +90,18 @@ bool SafeRead(const void* from, void* to, size_t bytes) {
          static_cast<long>(bytes);
 }
 
-void* NextSymbol(const char* name) { return dlsym(RTLD_NEXT, name); }
-void* AnySymbol(const char* name) { return dlsym(RTLD_DEFAULT, name); }
+// A name that is not there must not be left for the host's own dlerror() to find; asked twice, it also
+// gives the text's memory back.
+static void* OrNothing(void* found) {
+  if (found == nullptr) {
+    dlerror();
+    dlerror();
+  }
+  return found;
+}
+
+void* NextSymbol(const char* name) { return OrNothing(dlsym(RTLD_NEXT, name)); }
+void* AnySymbol(const char* name) { return OrNothing(dlsym(RTLD_DEFAULT, name)); }
 
 // getenv() without libc's lock and before libc is initialised.
 const char* Environment(const char* name) {
