@@ -62,6 +62,12 @@ bool IsStandardLibrary(absl::string_view before, absl::string_view name) {
   return IsPythonFolder(name) && (parent == "lib" || parent == "lib64");
 }
 
+// memtrace's own Python package, which lies beside the tool and not among installed packages.
+bool IsOwnPackage(absl::string_view before, absl::string_view name) {
+  absl::ConsumeSuffix(&before, "/");
+  return name == "memtrace" && BaseName(before) == "python";
+}
+
 bool TakesValue(absl::string_view option) {
   return option == "-W" || option == "-X" || option == "--check-hash-based-pycs";
 }
@@ -191,6 +197,13 @@ FileName FileNames::Resolve(const Process& process, const Folders& own,
     name.origin = FileOrigin::kStandardLibrary;
     name.shown = std::string(path.substr(at));
     name.key = absl::StrCat("python", path.substr(path.find('/', at)));
+    return name;
+  }
+  at = FindComponent(path, IsOwnPackage);
+  if (at != absl::string_view::npos) {
+    name.origin = FileOrigin::kThirdParty;
+    name.shown = std::string(path.substr(at));
+    name.key = absl::StrCat("site-packages/", name.shown);
     return name;
   }
   if (!Relate(main_, &name) && !Relate(own, &name)) name.key = name.shown = name.absolute;

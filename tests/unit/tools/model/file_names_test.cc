@@ -98,6 +98,15 @@ TEST(FileNames, KnowWhoseCodeItIs) {
   EXPECT_EQ(NameOf(module, "<string>").origin, FileOrigin::kSynthetic);
 }
 
+TEST(FileNames, MemtracesOwnPackageIsNotTheUsers) {
+  const Process process = Program("/app", {"python", "main.py"});
+  const FileName built = NameOf(process, "/app/build/release/python/memtrace/__init__.py");
+  EXPECT_EQ(built.origin, FileOrigin::kThirdParty);
+  EXPECT_EQ(built.shown, "memtrace/__init__.py");
+  const FileName mine = NameOf(process, "/app/memtrace/__init__.py");
+  EXPECT_EQ(mine.origin, FileOrigin::kProgram);
+}
+
 TEST(FileNames, MapMovesAPrefix) {
   const Process process = Program("/app", {"python", "main.py"});
   const std::vector<PathMapping> map = {{"/build/src", "/app/lib"}};
