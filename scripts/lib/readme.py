@@ -47,9 +47,11 @@ def bench_tables(results):
     """The two tables of ratios of the benchmark's results, with their headings."""
     parts = re.split(r"^## ", results, flags=re.MULTILINE)
     wanted = [part.strip() for part in parts if part.startswith(("Time", "Peak memory"))]
-    machine = re.search(r"^Machine: .*?\.(?=\s)", results, flags=re.MULTILINE)
+    notes = re.findall(
+        r"^(?:Machine: .*?\.(?=\s)|\*\*The machine was busy.*)", results, re.MULTILINE
+    )
     tables = ["**" + part.replace("\n", "**\n", 1) for part in wanted]
-    return "\n\n".join([*tables, machine.group(0) if machine else ""]).strip() + "\n"
+    return "\n\n".join([*tables, *notes]).strip() + "\n"
 
 
 def shape(sample):
@@ -78,6 +80,9 @@ def stale(text, samples):
     """Names of the samples in the README whose shape is not that of today's output."""
     found = {match.group(2): match.group(3) for match in _BLOCK.finditer(text)}
     missing = sorted(set(samples) ^ set(found))
+    # Before the first whole benchmark there are no results, and then the README must show none.
+    if missing == [BENCH] and not found.get(BENCH, "-").strip():
+        missing = []
     return missing + [
         name
         for name in sorted(set(samples) & set(found))

@@ -25,6 +25,9 @@ GATE_WORKLOAD = "objs"
 GATE_MEMTRACE_AT_MOST = 1.6
 GATE_TRACEMALLOC_AT_LEAST = 3.0
 
+# From this share of waiting on, the results say that the machine was not quiet.
+BUSY_FROM = 0.15
+
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.split("\n")[0])
@@ -184,14 +187,28 @@ def versions(options, tracers):
     return subprocess.check_output([options.python, "-c", code, *names], text=True).strip()
 
 
+def busy_note(results):
+    """A paragraph of warning when other work disturbed the measurement."""
+    waiting = results.waiting()
+    if waiting < BUSY_FROM:
+        return []
+    return [
+        f"**The machine was busy with other work**: programs alone took {waiting:.0%} longer than "
+        "their processor time. Times are unreliable; processor times are less so. Measure again."
+    ]
+
+
 def document(options, results, recorded, tracers, counts):
     parts = [
         "# What tracing costs",
         "Written by `scripts/bench`. Whole processes, start and end included; medians of "
         f"{options.runs} runs taken in turn; ratios to the same program run alone.",
         f"Machine: {machine(options)}.  \nPackages: {versions(options, tracers)}.",
+        *busy_note(results),
         "## Time",
         results.table("wall"),
+        "## Processor time, user and system",
+        results.table("cpu"),
         "## Peak memory of the process (RSS)",
         results.table("rss"),
     ]
@@ -208,7 +225,7 @@ def document(options, results, recorded, tracers, counts):
 
 
 def save(options, text, runs):
-    log = os.path.join(options.build, "bench", "runs.json")
+    log = os.path.join(options.build, "bench", "runs.json" if options.whole else "runs-part.json")
     with open(log, "w") as file:
         json.dump([dataclasses.asdict(run) for run in runs], file, indent=1)
     target = options.output or (os.path.join(HERE, "RESULTS.md") if options.whole else None)

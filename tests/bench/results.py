@@ -40,6 +40,16 @@ class Results:
             return None
         return math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
 
+    def waiting(self):
+        """How much longer than its processor time a program with one thread took, alone: 0.05 on a
+        quiet machine. More means that other work ran at the same time and times are unreliable."""
+        single = [w.name for w in self.workloads if not w.threaded and w.name != "empty"]
+        ratios = [
+            self.median(name, BARE.name, "wall") / self.median(name, BARE.name, "cpu") - 1
+            for name in single
+        ]
+        return statistics.median(ratios) if ratios else 0.0
+
     def table(self, figure):
         """Ratios of one figure, a row per workload."""
         rows = [["program", "alone", *(_TITLES[name] for name in self.tracers)]]
@@ -47,8 +57,8 @@ class Results:
             bare = self.median(workload.name, BARE.name, figure)
             ratios = [self.ratio(workload.name, name, figure) for name in self.tracers]
             cells = [_times(ratio) for ratio in ratios]
-            if workload.name == "empty" and figure == "wall":
-                cells = [self._added(workload.name, name) for name in self.tracers]
+            if workload.name == "empty" and figure != "rss":
+                cells = [self._added(workload.name, name, figure) for name in self.tracers]
             rows.append([f"{workload.name} ({workload.what})", _amount(bare, figure), *cells])
         averaged = [w for w in self.workloads if w.in_mean]
         if len(averaged) > 1:
@@ -57,10 +67,10 @@ class Results:
             rows.append([title, "", *(f"**{_times(m)}**" if m else "–" for m in means)])
         return markdown_table(rows)
 
-    def _added(self, workload, tracer):
+    def _added(self, workload, tracer, figure):
         """The start of an empty program is short: milliseconds say more than a ratio."""
-        mine = self.median(workload, tracer, "wall")
-        bare = self.median(workload, BARE.name, "wall")
+        mine = self.median(workload, tracer, figure)
+        bare = self.median(workload, BARE.name, figure)
         return f"{(mine - bare) * 1e3:+.0f} ms" if mine and bare else "–"
 
     def pairs_table(self):
@@ -85,7 +95,7 @@ def _times(ratio):
 def _amount(value, figure):
     if value is None:
         return "–"
-    return f"{value:.2f} s" if figure == "wall" else f"{value / 1024:.0f} MiB"
+    return f"{value / 1024:.0f} MiB" if figure == "rss" else f"{value:.2f} s"
 
 
 def markdown_table(rows):

@@ -13,6 +13,7 @@ class Workload:
     what: str
     # Part of the geometric means: the programs that stand for what users run.
     in_mean: bool = False
+    threaded: bool = False
 
     @property
     def path(self):
@@ -28,8 +29,8 @@ WORKLOADS = (
     Workload("jsonw", "jsonw.py", "json: C encoder and decoder", True),
     Workload("sqlg", "sqlg.py", "sqlglot: deep recursion in Python", True),
     Workload("orders", "orders.py", "pandas: 100,000 orders", True),
-    Workload("forest", "forest.py", "scikit-learn, 2 threads", True),
-    Workload("thr", "thr.py", "4 Python threads", True),
+    Workload("forest", "forest.py", "scikit-learn, 2 threads", True, True),
+    Workload("thr", "thr.py", "4 Python threads", True, True),
     Workload("empty", "empty.py", "an empty Python program"),
     Workload("native", "native.cc", "C++: trees, map, strings"),
     Workload("micro", "micro.c", "C: malloc and free only"),
