@@ -35,6 +35,17 @@ void Drop(Inherited* inherited) {
   *inherited = {};
 }
 
+// Reads cells while other threads write theirs: each word by itself is whole, frees come first.
+__attribute__((no_sanitize("thread"))) void AddLive(const Cell& cell, Live* live) {
+  const uint64_t free_objects = __atomic_load_n(&cell.free_objects, __ATOMIC_RELAXED);
+  const uint64_t free_bytes = __atomic_load_n(&cell.free_bytes, __ATOMIC_RELAXED);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  const uint64_t objects = __atomic_load_n(&cell.alloc_objects, __ATOMIC_RELAXED);
+  const uint64_t bytes = __atomic_load_n(&cell.alloc_bytes, __ATOMIC_RELAXED);
+  live->objects += static_cast<int64_t>(objects - free_objects);
+  live->bytes += static_cast<int64_t>(bytes - free_bytes);
+}
+
 Inherited SumLive() {
   const Header* h = g_region.header();
   Inherited sum;
@@ -49,10 +60,7 @@ Inherited SumLive() {
     if (block == 0 || uint64_t{block} * kSitesPerBlock > sum.sites) continue;
     const Cell* cells = g_region.At<Cell>(kCells, i);
     Live* live = sum.live + uint64_t{block - 1} * kSitesPerBlock;
-    for (uint32_t j = 0; j < kSitesPerBlock; j++) {
-      live[j].objects += static_cast<int64_t>(cells[j].alloc_objects - cells[j].free_objects);
-      live[j].bytes += static_cast<int64_t>(cells[j].alloc_bytes - cells[j].free_bytes);
-    }
+    for (uint32_t j = 0; j < kSitesPerBlock; j++) AddLive(cells[j], live + j);
   }
   return sum;
 }

@@ -19,8 +19,7 @@ bool LiveTable::Init() {
   if (MEMTRACE_FLAT_SHADOW) flat_ = static_cast<uint32_t*>(os::Reserve(kFlatBytes));
   if (flat_ != nullptr) return true;
   flat_refused_ = true;
-  leaves_[0] = static_cast<std::atomic<uint32_t*>*>(os::Reserve(kLeaves * sizeof(uint32_t*)));
-  return leaves_[0] != nullptr;
+  return Leaves(0) != nullptr;
 }
 
 uint32_t* LiveTable::SlotSlow(uint64_t address) {
@@ -41,12 +40,22 @@ uint32_t* LiveTable::SlotSlow(uint64_t address) {
   return odd + (address >> 4);
 }
 
+// The second half is made on first use: few programs have such blocks.
+std::atomic<uint32_t*>* LiveTable::Leaves(int half) {
+  std::atomic<uint32_t*>* leaves = leaves_[half].load(std::memory_order_acquire);
+  if (leaves != nullptr) return leaves;
+  constexpr size_t kBytes = kLeaves * sizeof(uint32_t*);
+  auto* fresh = static_cast<std::atomic<uint32_t*>*>(os::Reserve(kBytes));
+  if (fresh == nullptr) return nullptr;
+  if (leaves_[half].compare_exchange_strong(leaves, fresh, std::memory_order_acq_rel)) return fresh;
+  os::Release(fresh, kBytes);
+  return leaves;
+}
+
 uint32_t* LiveTable::Leaf(int half, uint64_t address) {
-  if (leaves_[half] == nullptr) {  // the second half is rare: a race here leaks one directory
-    leaves_[half] = static_cast<std::atomic<uint32_t*>*>(os::Reserve(kLeaves * sizeof(uint32_t*)));
-    if (leaves_[half] == nullptr) return nullptr;
-  }
-  std::atomic<uint32_t*>& place = leaves_[half][address >> kLeafBits];
+  std::atomic<uint32_t*>* leaves = Leaves(half);
+  if (leaves == nullptr) return nullptr;
+  std::atomic<uint32_t*>& place = leaves[address >> kLeafBits];
   uint32_t* leaf = place.load(std::memory_order_acquire);
   if (leaf == nullptr) {
     constexpr size_t kBytes = (kLeafSlots + 2) * sizeof(uint32_t);  // a last block's extra slots

@@ -130,11 +130,12 @@ class LiveTable {
   static constexpr size_t kLeaves = size_t{1} << (47 - kLeafBits);
 
   uint32_t* SlotSlow(uint64_t address);
+  std::atomic<uint32_t*>* Leaves(int half);
   uint32_t* Leaf(int half, uint64_t address);
 
   uint32_t* flat_ = nullptr;
-  std::atomic<uint32_t*> odd_{nullptr};     // blocks at 8 modulo 16
-  std::atomic<uint32_t*>* leaves_[2] = {};  // [half][address >> kLeafBits]
+  std::atomic<uint32_t*> odd_{nullptr};                  // blocks at 8 modulo 16
+  std::atomic<std::atomic<uint32_t*>*> leaves_[2] = {};  // [half][address >> kLeafBits]
   bool flat_refused_ = false;
 };
 

@@ -21,7 +21,6 @@ constexpr uint32_t kSearch = 32;
 
 void Begin(Thread* t, int tid) {
   ThreadRecord* r = t->record;
-  r->tid = tid;
   r->users++;
   r->start_ns = os::BootNanos();
   os::ThreadName(r->name, sizeof r->name);
@@ -30,6 +29,8 @@ void Begin(Thread* t, int tid) {
   t->frame_count = 0;
   t->owns_total = t->slot == g_owner_slot;
   r->state.store(static_cast<uint32_t>(ThreadState::kLive), std::memory_order_release);
+  // Until now the slot was nobody's to take over.
+  std::atomic_ref<int32_t>(r->tid).store(tid, std::memory_order_release);
 }
 
 // The slot of a thread that has ended, now the caller's.
