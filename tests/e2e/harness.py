@@ -49,12 +49,18 @@ def run(argv, timeout=TIME_LIMIT, check=True, **options):
     options.setdefault("stdin", subprocess.DEVNULL)
     options.setdefault("env", clean_environment())
     done = subprocess.run(
-        [str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        timeout=timeout, **options)
+        [str(a) for a in argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=timeout,
+        **options,
+    )
     if check:
         assert done.returncode == 0, (
             f"{' '.join(map(str, argv))}\nexit status {done.returncode}\n"
-            f"stdout: {done.stdout[-2000:]}\nstderr: {done.stderr[-4000:]}")
+            f"stdout: {done.stdout[-2000:]}\nstderr: {done.stderr[-4000:]}"
+        )
     return done
 
 
@@ -64,8 +70,13 @@ class Traced:
     def __init__(self, argv, env, cwd):
         self.errors = tempfile.TemporaryFile(mode="w+b")
         self.process = subprocess.Popen(
-            [str(a) for a in argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self.errors, env=env, cwd=cwd)
+            [str(a) for a in argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            env=env,
+            cwd=cwd,
+        )
         self.pid = self.process.pid
         self.pending = b""
 
@@ -91,11 +102,12 @@ class Traced:
         while True:
             line = self.line(timeout)
             if line.startswith("READY"):
-                return json.loads(line[len("READY"):] or "{}")
+                return json.loads(line[len("READY") :] or "{}")
             if not line and not self.pending:
                 self.process.wait(timeout=5)
                 raise AssertionError(
-                    f"ended with {self.process.returncode} before READY\n{self.stderr()}")
+                    f"ended with {self.process.returncode} before READY\n{self.stderr()}"
+                )
 
     def go_on(self):
         """Lets a waiting program go on by one line of input."""
@@ -204,7 +216,9 @@ class Session:
     def last_region(self, pid):
         """The region of the last image that the process ran."""
         found = self.regions(pid)
-        assert found, f"no region of {pid} in {self.regions_dir}: {list(self.regions_dir.iterdir())}"
+        assert found, (
+            f"no region of {pid} in {self.regions_dir}: {list(self.regions_dir.iterdir())}"
+        )
         return max(found, key=lambda p: int(re.search(r"-(\d+)\.region$", p.name).group(1)))
 
     def close(self):
@@ -248,8 +262,11 @@ def differences(expected, got):
     """What does not agree, ready to be printed: {} when all does. (0, 0) is the same as absent."""
     nothing = (0, 0)
     keys = sorted(set(expected) | set(got), key=str)
-    return {key: {"expected": expected.get(key, nothing), "got": got.get(key, nothing)}
-            for key in keys if tuple(expected.get(key, nothing)) != tuple(got.get(key, nothing))}
+    return {
+        key: {"expected": expected.get(key, nothing), "got": got.get(key, nothing)}
+        for key in keys
+        if tuple(expected.get(key, nothing)) != tuple(got.get(key, nothing))
+    }
 
 
 # ------------------------------------------------------------------------------------------------
@@ -285,9 +302,11 @@ def _probe(path):
         with open(path, "rb") as f:
             if f.read(4) != b"\x7fELF":
                 return None
-        code = ("import sys, json; print(json.dumps([list(sys.version_info[:3]),"
-                "hasattr(sys, 'gettotalrefcount'), sys.implementation.name,"
-                "'libpython' in open('/proc/self/maps').read()]))")
+        code = (
+            "import sys, json; print(json.dumps([list(sys.version_info[:3]),"
+            "hasattr(sys, 'gettotalrefcount'), sys.implementation.name,"
+            "'libpython' in open('/proc/self/maps').read()]))"
+        )
         out = run([path, "-S", "-c", code], check=False, timeout=20)
         version, debug, implementation, shared = json.loads(out.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired):
@@ -320,9 +339,14 @@ def find_pythons():
             continue
         python = _probe(real)
         found[real] = python
-    pythons = [p for p in found.values()
-               if p and not p.debug and p.version[:2] in SUPPORTED
-               and (not wanted or "%d.%d" % p.version[:2] in wanted)]
+    pythons = [
+        p
+        for p in found.values()
+        if p
+        and not p.debug
+        and p.version[:2] in SUPPORTED
+        and (not wanted or "%d.%d" % p.version[:2] in wanted)
+    ]
     return sorted(pythons, key=lambda p: (p.version, p.path))
 
 

@@ -3,9 +3,8 @@
 import os
 import pathlib
 
-import pytest
-
 import harness
+import pytest
 from harness import by_function, program
 
 
@@ -40,8 +39,12 @@ def test_no_path_of_the_build_tree(prefix):
 def test_run_finds_its_library(prefix, tmp_path):
     out = tmp_path / "x.mtr"
     env = harness.clean_environment()
-    done = harness.run([prefix / "bin" / "memtrace", "run", "-o", out, "--", program("endings")],
-                       env=env, check=False, cwd=tmp_path)
+    done = harness.run(
+        [prefix / "bin" / "memtrace", "run", "-o", out, "--", program("endings")],
+        env=env,
+        check=False,
+        cwd=tmp_path,
+    )
     assert done.returncode == 7, done.stderr
     session = harness.Session(str(prefix / "bin" / "memtrace"), installed_library(prefix), tmp_path)
     try:
@@ -58,10 +61,24 @@ def test_python_package(prefix, pythons, tmp_path):
     folder = next(prefix.glob("share/memtrace/python"))
     env = harness.clean_environment()
     env["PYTHONPATH"] = str(folder)
-    code = (f"import memtrace; assert memtrace.is_tracing(); b = bytearray(1 << 20);"
-            f"assert memtrace.current() > 1 << 20; memtrace.snapshot({str(out)!r})")
-    harness.run([prefix / "bin" / "memtrace", "run", "-o", tmp_path / "run.mtr", "--",
-                 pythons[-1], "-c", code], env=env, cwd=tmp_path)
+    code = (
+        f"import memtrace; assert memtrace.is_tracing(); b = bytearray(1 << 20);"
+        f"assert memtrace.current() > 1 << 20; memtrace.snapshot({str(out)!r})"
+    )
+    harness.run(
+        [
+            prefix / "bin" / "memtrace",
+            "run",
+            "-o",
+            tmp_path / "run.mtr",
+            "--",
+            pythons[-1],
+            "-c",
+            code,
+        ],
+        env=env,
+        cwd=tmp_path,
+    )
     assert out.stat().st_size > 0 and (tmp_path / "run.mtr").stat().st_size > 0
 
 
@@ -69,7 +86,17 @@ def test_moved_tree(prefix, tmp_path):
     """The library is found next to the tool, wherever the tree is."""
     moved = tmp_path / "moved to a folder with spaces"
     harness.run(["cp", "-a", prefix, moved])
-    done = harness.run([moved / "bin" / "memtrace", "run", "-o", tmp_path / "x.mtr", "--", "/bin/ls",
-                        pathlib.Path("/")], cwd=tmp_path)
+    done = harness.run(
+        [
+            moved / "bin" / "memtrace",
+            "run",
+            "-o",
+            tmp_path / "x.mtr",
+            "--",
+            "/bin/ls",
+            pathlib.Path("/"),
+        ],
+        cwd=tmp_path,
+    )
     assert done.stdout == harness.run(["/bin/ls", "/"]).stdout
     assert (tmp_path / "x.mtr").stat().st_size > 0

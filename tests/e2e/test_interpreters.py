@@ -5,13 +5,14 @@ import os
 import re
 import stat
 
-import pytest
-
 import harness
+import pytest
 from harness import by_line
 from witness import known_lines, only, source
 
-DEBUG_PYTHONS = [p for p in ("/usr/bin/python3-dbg", "/usr/bin/python3.11-dbg") if os.path.exists(p)]
+DEBUG_PYTHONS = [
+    p for p in ("/usr/bin/python3-dbg", "/usr/bin/python3.11-dbg") if os.path.exists(p)
+]
 PYTHON_DOMAINS = ("--domain", "python.obj", "--domain", "python.mem")
 
 # Its own process: allocates in C on behalf of no line that can be read.
@@ -24,12 +25,15 @@ def shim_folder(tmp_path, pythons):
     folder = tmp_path / "shims"
     folder.mkdir()
     inner = folder / "version-exec"
-    inner.write_text(f'#!/usr/bin/env bash\nset -e\nname="$(basename "$1")"; shift\n'
-                     f'found=$(echo "$name" | sed s/x/x/)\nexec "{pythons[-1]}" "$@"\n')
+    inner.write_text(
+        f'#!/usr/bin/env bash\nset -e\nname="$(basename "$1")"; shift\n'
+        f'found=$(echo "$name" | sed s/x/x/)\nexec "{pythons[-1]}" "$@"\n'
+    )
     for name in ("python", "python3"):
         shim = folder / name
-        shim.write_text(f'#!/usr/bin/env bash\nset -e\nprogram="${{0##*/}}"\n'
-                        f'exec "{inner}" "$program" "$@"\n')
+        shim.write_text(
+            f'#!/usr/bin/env bash\nset -e\nprogram="${{0##*/}}"\nexec "{inner}" "$program" "$@"\n'
+        )
         shim.chmod(0o755)
     inner.chmod(inner.stat().st_mode | stat.S_IXUSR)
     return folder
@@ -66,8 +70,10 @@ def check_exact(rows):
 def test_preloaded_through_shims(session, shim_folder):
     env = session.env()
     env["PATH"] = f"{shim_folder}:{env['PATH']}"
-    code = ("import runpy, os, sys; kept = runpy.run_path(sys.argv[1]);"
-            "print('READY{\"pid\": %d}' % os.getpid(), flush=True); os.read(0, 1)")
+    code = (
+        "import runpy, os, sys; kept = runpy.run_path(sys.argv[1]);"
+        "print('READY{\"pid\": %d}' % os.getpid(), flush=True); os.read(0, 1)"
+    )
     traced = session.start([shim_folder / "python", "-c", code, source("exact.py")], env)
     pid = traced.ready()["pid"]
     assert pid == traced.pid, "the shims replace themselves"
@@ -85,8 +91,11 @@ def test_run_through_shims(session, shim_folder, tmp_path):
     rows = by_line(report)
     # Lines on which nothing but the block itself is allocated, so "ever" is what was kept.
     with open(source("exact.py")) as text:
-        pure = {("exact.py", number) for number, line in enumerate(text, 1)
-                if line.strip().startswith(("keep[i] = bytes(1000)", "yield bytes(2000)"))}
+        pure = {
+            ("exact.py", number)
+            for number, line in enumerate(text, 1)
+            if line.strip().startswith(("keep[i] = bytes(1000)", "yield bytes(2000)"))
+        }
     known = {key: sums for key, sums in known_lines("exact.py").items() if key in pure}
     assert len(known) == 2
     assert {key: rows.get(key) for key in known} == known

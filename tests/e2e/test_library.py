@@ -6,27 +6,52 @@ import harness
 
 NEEDED = re.compile(r"(libc|libdl|libpthread|libm)\.so\.\d+|ld-linux-[\w-]+\.so\.\d+")
 LIBC_NAMES = {
-    "malloc", "calloc", "realloc", "reallocarray", "free", "free_sized", "free_aligned_sized",
-    "aligned_alloc", "memalign", "posix_memalign", "valloc", "pvalloc", "malloc_usable_size",
-    "dlclose", "mmap", "mmap64", "munmap", "mremap",
+    "malloc",
+    "calloc",
+    "realloc",
+    "reallocarray",
+    "free",
+    "free_sized",
+    "free_aligned_sized",
+    "aligned_alloc",
+    "memalign",
+    "posix_memalign",
+    "valloc",
+    "pvalloc",
+    "malloc_usable_size",
+    "dlclose",
+    "mmap",
+    "mmap64",
+    "munmap",
+    "mremap",
 }
 # Every replaceable operator new and delete: scalar and array, nothrow, aligned, sized.
 OPERATORS = {
-    f"_Zn{kind}m{align}{nothrow}" for kind in "wa" for align in ("", "St11align_val_t")
+    f"_Zn{kind}m{align}{nothrow}"
+    for kind in "wa"
+    for align in ("", "St11align_val_t")
     for nothrow in ("", "RKSt9nothrow_t")
 } | {
-    f"_Zd{kind}Pv{sized}{align}{nothrow}" for kind in "la" for sized in ("", "m")
-    for align in ("", "St11align_val_t") for nothrow in ("", "RKSt9nothrow_t")
+    f"_Zd{kind}Pv{sized}{align}{nothrow}"
+    for kind in "la"
+    for sized in ("", "m")
+    for align in ("", "St11align_val_t")
+    for nothrow in ("", "RKSt9nothrow_t")
     if not (sized and nothrow)
 }
-REQUIRED = (LIBC_NAMES - {"free_sized", "free_aligned_sized", "dlclose", "mmap", "mmap64",
-                          "munmap", "mremap"}) | OPERATORS
+REQUIRED = (
+    LIBC_NAMES
+    - {"free_sized", "free_aligned_sized", "dlclose", "mmap", "mmap64", "munmap", "mremap"}
+) | OPERATORS
 
 
 def exported(library):
     out = harness.run(["nm", "-D", "--defined-only", library]).stdout
-    return {line.split()[-1].split("@")[0] for line in out.splitlines()
-            if line.split()[-2] not in ("A", "a")}
+    return {
+        line.split()[-1].split("@")[0]
+        for line in out.splitlines()
+        if line.split()[-2] not in ("A", "a")
+    }
 
 
 def test_needs_the_c_library_alone(library):

@@ -10,13 +10,15 @@ import os
 import signal
 import struct
 
-import pytest
-
 import harness
+import pytest
 from harness import by_function, by_line, differences, program
 
-FIGURES = {"total": ("calls", "bytes"), "now": ("live_blocks", "live_bytes"),
-           "peak": ("peak_blocks", "peak_bytes")}
+FIGURES = {
+    "total": ("calls", "bytes"),
+    "now": ("live_blocks", "live_bytes"),
+    "peak": ("peak_blocks", "peak_bytes"),
+}
 
 
 def check_sites(session, spec, known, at=("total", "now", "peak"), source=None):
@@ -26,8 +28,11 @@ def check_sites(session, spec, known, at=("total", "now", "peak"), source=None):
         blocks, size = FIGURES[metric]
         report = session.report(spec, "--by", "function", "--domain", "malloc", "--at", metric)
         assert report["totals"]["lost"] == 0
-        rows = {name: sums for name, sums in by_function(report).items()
-                if name in known["sites"] or name.startswith("site_")}
+        rows = {
+            name: sums
+            for name, sums in by_function(report).items()
+            if name in known["sites"] or name.startswith("site_")
+        }
         expected = {name: (site[blocks], site[size]) for name, site in known["sites"].items()}
         assert differences(expected, rows) == {}, f"--at {metric}"
     if source:
@@ -37,8 +42,11 @@ def check_sites(session, spec, known, at=("total", "now", "peak"), source=None):
 def check_lines(session, spec, known, source):
     """The program has debugging information: its sites are known by file and line as well."""
     rows = by_line(session.report(spec, "--by", "lineno", "--domain", "malloc", "--at", "total"))
-    expected = {(source, site["line"]): (site["calls"], site["bytes"])
-                for site in known["sites"].values() if site["line"]}
+    expected = {
+        (source, site["line"]): (site["calls"], site["bytes"])
+        for site in known["sites"].values()
+        if site["line"]
+    }
     assert differences(expected, {key: rows[key] for key in rows if key in expected}) == {}
 
 
@@ -47,9 +55,15 @@ def run_to_pause(session, *argv):
     return traced, traced.ready()
 
 
-@pytest.mark.parametrize("name, source", [
-    ("alloc_family", "alloc_family.c"), ("new_family", "new_family.cc"),
-    ("next_allocator", "next_allocator.c"), ("early_late", "early_late.cc")])
+@pytest.mark.parametrize(
+    "name, source",
+    [
+        ("alloc_family", "alloc_family.c"),
+        ("new_family", "new_family.cc"),
+        ("next_allocator", "next_allocator.c"),
+        ("early_late", "early_late.cc"),
+    ],
+)
 def test_one_thread(session, name, source):
     traced, known = run_to_pause(session, program(name))
     at = ("total", "now", "peak") if name != "early_late" else ("total", "now")  # it has threads
@@ -98,8 +112,9 @@ def test_fork_in_the_middle(session):
     assert child["pid"] != parent["pid"]
     check_sites(session, session.last_region(parent["pid"]), parent, ("total", "now"))
     own = {"sites": {n: s for n, s in child["sites"].items() if n != "site_before_fork"}}
-    rows = by_function(session.report(child_report, "--by", "function", "--domain", "malloc",
-                                      "--at", "total"))
+    rows = by_function(
+        session.report(child_report, "--by", "function", "--domain", "malloc", "--at", "total")
+    )
     expected = {n: (s["calls"], s["bytes"]) for n, s in own["sites"].items()}
     got = {n: s for n, s in rows.items() if n.startswith("site_")}
     assert differences(expected, got) == {}, "a child's figures are of its own work alone"
@@ -107,9 +122,17 @@ def test_fork_in_the_middle(session):
     assert totals["lost"] == 0 and totals["now_bytes"] >= 0
 
 
-@pytest.mark.parametrize("how, status", [
-    ("exit", 7), ("_exit", 7), ("quick_exit", 7), ("abort", -signal.SIGABRT),
-    ("kill", -signal.SIGKILL), ("segv", -signal.SIGSEGV)])
+@pytest.mark.parametrize(
+    "how, status",
+    [
+        ("exit", 7),
+        ("_exit", 7),
+        ("quick_exit", 7),
+        ("abort", -signal.SIGABRT),
+        ("kill", -signal.SIGKILL),
+        ("segv", -signal.SIGSEGV),
+    ],
+)
 def test_endings(session, how, status):
     traced, known = run_to_pause(session, program("endings"), how)
     assert traced.process.wait(timeout=30) == status, traced.stderr()
@@ -147,7 +170,8 @@ def test_memory_is_bounded_by_threads_alive(session):
     bare = high - low
     traced = session.start(argv)
     before, after, known = grown(
-        traced, lambda pid: (resident_bytes(pid), region_bytes(session, pid)))
+        traced, lambda pid: (resident_bytes(pid), region_bytes(session, pid))
+    )
     assert before[1] > 0
     assert after[1] - before[1] <= 64 * 1024, "the region"
     assert after[0] - before[0] <= bare + 512 * 1024, "all memory of the process"
@@ -160,66 +184,6 @@ def test_many_threads_at_once(session):
     traced.go_on()
     check_sites(session, traced.pid, traced.ready(), ("total", "now"))
     assert traced.finish() == 0, traced.stderr()
-
-
-# ------------------------------------------------------------------------------------------------
-# Killed at any moment
-
-
-def marks(traced, mark=0, until=None):
-    """Reads marks up to a number, or to the program's end; returns the last one seen."""
-    while until is None or mark < until:
-        line = traced.line()
-        if not line and not traced.pending:
-            break
-        if line.startswith("MARK "):
-            mark = int(line.split()[1])
-    return mark
-
-
-def run_and_kill(session, until):
-    """Kills the program somewhere after a mark; returns its last mark."""
-    traced = session.start([program("marks")])
-    seen = marks(traced, until=until)
-    traced.process.send_signal(signal.SIGKILL)
-    last = marks(traced, seen)
-    assert traced.process.wait(timeout=30) == -signal.SIGKILL
-    assert last >= until
-    return traced, last
-
-
-def check_marks(session, spec, low, high):
-    """The figures lie between those at two marks; one kept block is 48 bytes, a freed one 24."""
-    rows = by_function(session.report(spec, "--by", "function", "--domain", "malloc", "--at", "total"))
-    live = by_function(session.report(spec, "--by", "function", "--domain", "malloc", "--at", "now"))
-    kept, freed = rows["site_kept"], rows["site_freed"]
-    assert low * 1000 <= kept[0] <= high * 1000, (low, kept, high)
-    assert kept[1] == 48 * kept[0]
-    assert low * 500 <= freed[0] <= high * 500 and freed[1] == 24 * freed[0]
-    assert live["site_kept"] == kept
-    assert live.get("site_freed", (0, 0))[0] in (0, 1)
-
-
-@pytest.mark.parametrize("until", [1, 50, 400])
-def test_killed_in_the_middle(session, until):
-    traced, mark = run_and_kill(session, until)
-    path = session.snapshot(session.last_region(traced.pid))
-    check_marks(session, path, mark, mark + 1)
-    assert session.report(path)["totals"]["lost"] == 0
-
-
-def test_dead_process_by_pid(session):
-    traced, mark = run_and_kill(session, 5)
-    check_marks(session, session.snapshot(traced.pid), mark, mark + 1)
-
-
-def test_snapshot_of_a_running_process(session):
-    """The process is not stopped: figures lie between the marks before and after the snapshot."""
-    traced = session.start([program("marks")])
-    before = marks(traced, until=10)
-    path = session.snapshot(traced.pid)
-    traced.process.send_signal(signal.SIGKILL)
-    check_marks(session, path, before, marks(traced, before) + 1)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -265,8 +229,9 @@ def check_totals(session, spec, count, noise, leave_out=()):
     assert totals_of(session, spec, expected) == expected
 
 
-@pytest.mark.parametrize("name", [
-    "alloc_family", "c_library_allocs", "threads", "signals", "early_late", "new_family"])
+@pytest.mark.parametrize(
+    "name", ["alloc_family", "c_library_allocs", "threads", "signals", "early_late", "new_family"]
+)
 def test_totals_of_known_programs(session, own_noise, tmp_path, name):
     env = session.env(preload_first=[program("libcount.so")], COUNT_FILE=tmp_path / "count")
     traced = session.start([program(name)], env)
@@ -276,11 +241,20 @@ def test_totals_of_known_programs(session, own_noise, tmp_path, name):
     check_totals(session, traced.pid, tmp_path / "count", own_noise, leave_out)
 
 
-@pytest.mark.parametrize("argv", [
-    ["/usr/bin/perl", "-e", "my %h; $h{$_ % 977} .= 'x' x $_ for 1..3000; print length join ',', %h"],
-    ["/usr/bin/sort", "--parallel=2", harness.__file__],
-    ["/bin/bash", "-c", "for i in {1..300}; do a+=($i); done; echo ${#a[@]}"],
-    ["/bin/ls", "-lR", "/usr/share/doc/bash", "/usr/bin"]], ids=["perl", "sort", "bash", "ls"])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [
+            "/usr/bin/perl",
+            "-e",
+            "my %h; $h{$_ % 977} .= 'x' x $_ for 1..3000; print length join ',', %h",
+        ],
+        ["/usr/bin/sort", "--parallel=2", harness.__file__],
+        ["/bin/bash", "-c", "for i in {1..300}; do a+=($i); done; echo ${#a[@]}"],
+        ["/bin/ls", "-lR", "/usr/share/doc/bash", "/usr/bin"],
+    ],
+    ids=["perl", "sort", "bash", "ls"],
+)
 def test_totals_of_programs_of_others(session, own_noise, tmp_path, argv):
     if not os.path.exists(argv[0]):
         pytest.skip(f"{argv[0]} is not installed")

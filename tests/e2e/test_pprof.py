@@ -5,14 +5,18 @@ import re
 import shutil
 import subprocess
 
-import pytest
-
 import harness
+import pytest
 from harness import program
 
 MODULE = "github.com/google/pprof@latest"
-TYPES = {"inuse_space": "now_bytes", "inuse_objects": "now_blocks", "alloc_space": "alloc_bytes",
-         "alloc_objects": "alloc_blocks", "peak_space": "peak_bytes"}
+TYPES = {
+    "inuse_space": "now_bytes",
+    "inuse_objects": "now_blocks",
+    "alloc_space": "alloc_bytes",
+    "alloc_objects": "alloc_blocks",
+    "peak_space": "peak_bytes",
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,14 @@ def total(pprof, kind, *args):
 
 def flat(pprof, kind, *args):
     """{function: flat figure} of pprof's whole table."""
-    argv = [pprof, "-top", "-nodecount=0", "-nodefraction=0", "-symbolize=none", f"-sample_index={kind}"]
+    argv = [
+        pprof,
+        "-top",
+        "-nodecount=0",
+        "-nodefraction=0",
+        "-symbolize=none",
+        f"-sample_index={kind}",
+    ]
     argv += ["-unit=b"] if kind.endswith("space") else []
     out = harness.run([*argv, *args], timeout=60).stdout
     rows = re.findall(r"^\s*(-?\d+)B?\s+\S+%\s+\S+%\s+-?\d+B?\s+\S+%\s+(.+?)$", out, re.MULTILINE)
@@ -98,12 +109,29 @@ def test_python_lines(session, pprof, pythons):
     code = "def maker():\n    return [bytes(5000) for _ in range(100)]\nkept = maker()\ninput()\n"
     script = session.work_dir / "small.py"
     script.write_text(code + "")
-    traced = session.start([pythons[-1], "-c", f"exec(compile(open({str(script)!r}).read()"
-                            ".replace('input()', 'print(\"READY\", flush=True); input()'),"
-                            f"{str(script)!r}, 'exec'))"])
+    traced = session.start(
+        [
+            pythons[-1],
+            "-c",
+            f"exec(compile(open({str(script)!r}).read()"
+            ".replace('input()', 'print(\"READY\", flush=True); input()'),"
+            f"{str(script)!r}, 'exec'))",
+        ]
+    )
     traced.ready()
     path = session.snapshot(traced.pid)
-    out = harness.run([pprof, "-top", "-cum", "-nodecount=0", "-nodefraction=0", "-unit=b",
-                       "-symbolize=none", "-sample_index=inuse_space", path]).stdout
+    out = harness.run(
+        [
+            pprof,
+            "-top",
+            "-cum",
+            "-nodecount=0",
+            "-nodefraction=0",
+            "-unit=b",
+            "-symbolize=none",
+            "-sample_index=inuse_space",
+            path,
+        ]
+    ).stdout
     found = re.search(r"(\d+)B\s+\S+%\s+maker\b", out)
     assert found and int(found.group(1)) >= 100 * 5033, out[:2000]

@@ -1,13 +1,15 @@
 """Every Python with every allocator it can be told to use: lines exact, against tracemalloc as it is."""
 
 import pytest
-
 from witness import Witnessed, check_known, check_own_lines
 
 ALLOCATORS = {
-    "default": ((), {}), "malloc": ((), {"PYTHONMALLOC": "malloc"}),
-    "pymalloc": ((), {"PYTHONMALLOC": "pymalloc"}), "debug": ((), {"PYTHONMALLOC": "debug"}),
-    "malloc_debug": ((), {"PYTHONMALLOC": "malloc_debug"}), "dev": (("-X", "dev"), {}),
+    "default": ((), {}),
+    "malloc": ((), {"PYTHONMALLOC": "malloc"}),
+    "pymalloc": ((), {"PYTHONMALLOC": "pymalloc"}),
+    "debug": ((), {"PYTHONMALLOC": "debug"}),
+    "malloc_debug": ((), {"PYTHONMALLOC": "malloc_debug"}),
+    "dev": (("-X", "dev"), {}),
 }
 
 

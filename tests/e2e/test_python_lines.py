@@ -7,6 +7,7 @@ its own (freelists) or the witness is told to leave it out (programs/observed.py
 from harness import differences
 from witness import Witnessed, check_known, check_own_lines, marked_lines, only
 
+
 def test_own_stacks(session, python):
     run = Witnessed(session, python, "exact.py")
     expected = only(["exact.py"], run.tracemalloc_stacks())
@@ -58,9 +59,11 @@ def test_every_line_of_the_standard_library(session, python):
     earlier = set(run.memtrace_lines(run.before))
 
     def comparable(rows):
-        return {key: sums for key, sums in rows.items()
-                if key not in earlier and key[0] not in ("observed.py", "<unknown>")
-                and key[1] > 0}
+        return {
+            key: sums
+            for key, sums in rows.items()
+            if key not in earlier and key[0] not in ("observed.py", "<unknown>") and key[1] > 0
+        }
 
     expected = comparable(run.tracemalloc_lines())
     assert len(expected) > 300
@@ -69,7 +72,10 @@ def test_every_line_of_the_standard_library(session, python):
 
 def test_totals_agree_with_the_rows(session, python):
     run = Witnessed(session, python, "threaded.py")
-    for at, size, count in (("now", "now_bytes", "now_blocks"), ("total", "alloc_bytes", "alloc_blocks")):
+    for at, size, count in (
+        ("now", "now_bytes", "now_blocks"),
+        ("total", "alloc_bytes", "alloc_blocks"),
+    ):
         report = session.report(run.after, "--by", "lineno", "--at", at)
         assert sum(row["size"] for row in report["rows"]) == report["totals"][size]
         assert sum(row["count"] for row in report["rows"]) == report["totals"][count]

@@ -85,7 +85,9 @@ def known_lines(name):
         for number, line in enumerate(text, 1):
             remark = re.search(r"# known: (\d.*)", line)
             if remark:
-                parts = [tuple(map(int, part.split(" x "))) for part in remark.group(1).split(" + ")]
+                parts = [
+                    tuple(map(int, part.split(" x "))) for part in remark.group(1).split(" + ")
+                ]
                 known[(name, number)] = (sum(n for n, _ in parts), sum(n * b for n, b in parts))
     return known
 

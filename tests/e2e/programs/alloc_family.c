@@ -3,6 +3,7 @@
 
 #include "known.h"
 
+// clang-format off
 DEFINE_SITE(site_malloc, (size_t n), n, malloc(n))
 DEFINE_SITE(site_malloc_zero, (void), 0, malloc(0))
 DEFINE_SITE(site_malloc_huge_fails, (void), 0, malloc((size_t)1 << 62))
@@ -26,6 +27,7 @@ DEFINE_SITE(site_freed_at_once, (size_t n), n, malloc(n))
 DEFINE_SITE(site_peak_only, (size_t n), n, malloc(n))
 
 KNOWN_SITE(site_posix_memalign);
+// clang-format on
 NOINLINE int site_posix_memalign(void** out, size_t alignment, size_t n) {
   site_posix_memalign_known.line = __LINE__ + 1;
   int status = posix_memalign(out, alignment, n);
@@ -39,11 +41,11 @@ static void* my_posix_memalign(size_t alignment, size_t n) {
 }
 
 /* `count` blocks of growing size; every third one is freed again. */
-#define MANY(count, expression)                \
-  for (size_t i = 0; i < (count); i++) {       \
-    void* block = (expression);                \
-    if (!block) abort();                       \
-    if (i % 3 == 0) known_free(block);         \
+#define MANY(count, expression)          \
+  for (size_t i = 0; i < (count); i++) { \
+    void* block = (expression);          \
+    if (!block) abort();                 \
+    if (i % 3 == 0) known_free(block);   \
   }
 
 static void plain(void) {
@@ -69,12 +71,24 @@ static void reallocs(void) {
   for (size_t i = 0; i < 300; i++) {
     void* p = site_realloc_null(10 + i);
     switch (i % 6) {
-      case 0: p = site_realloc_grow(p, 5000 + i); break;
-      case 1: p = site_realloc_shrink(p, 3); break;
-      case 2: p = site_realloc_same(p, 10 + i); break;
-      case 3: if (site_realloc_fails(p)) abort(); break;
-      case 4: p = site_realloc_to_zero(p); break;
-      case 5: p = site_reallocarray(p, 7, i); break;
+      case 0:
+        p = site_realloc_grow(p, 5000 + i);
+        break;
+      case 1:
+        p = site_realloc_shrink(p, 3);
+        break;
+      case 2:
+        p = site_realloc_same(p, 10 + i);
+        break;
+      case 3:
+        if (site_realloc_fails(p)) abort();
+        break;
+      case 4:
+        p = site_realloc_to_zero(p);
+        break;
+      case 5:
+        p = site_reallocarray(p, 7, i);
+        break;
     }
     if (i % 10 == 0) known_free(p);
     if (i % 10 == 3) site_reallocarray_overflow(p);

@@ -31,9 +31,10 @@ int main(void) {
     if (asprintf(&printed, "%d:%.*s", i, i, text) < 0) abort();
     printed_bytes += (long long)strlen(printed) + 1;
   }
-  KNOWN_PRINT("READY{\"pid\":%d,\"strdup\":[64,%lld,32],\"strndup\":[64,%lld,0],"
-              "\"getline\":%lld,\"asprintf\":[40,%lld]}\n",
-              (int)getpid(), strdup_bytes, strndup_bytes, line_bytes, printed_bytes);
+  KNOWN_PRINT(
+      "READY{\"pid\":%d,\"strdup\":[64,%lld,32],\"strndup\":[64,%lld,0],"
+      "\"getline\":%lld,\"asprintf\":[40,%lld]}\n",
+      (int)getpid(), strdup_bytes, strndup_bytes, line_bytes, printed_bytes);
   known_write(known_text, known_text_used);
   known_wait();
   return 0;

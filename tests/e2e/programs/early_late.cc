@@ -13,7 +13,10 @@ namespace {
 
 struct ThreadOwned {
   void* block = site_in_thread_local(600);
-  ~ThreadOwned() { known_free(block); site_in_thread_local(60); }
+  ~ThreadOwned() {
+    known_free(block);
+    site_in_thread_local(60);
+  }
 };
 thread_local ThreadOwned thread_owned;
 
@@ -35,5 +38,6 @@ __attribute__((destructor(101))) static void After() {
 
 int main() {
   site_in_main(31);
-  for (int i = 0; i < 3; i++) std::thread([] { *static_cast<char*>(thread_owned.block) = 1; }).join();
+  for (int i = 0; i < 3; i++)
+    std::thread([] { *static_cast<char*>(thread_owned.block) = 1; }).join();
 }

@@ -130,6 +130,7 @@ def growing():
         keep[2001] += keep[0]
 
 
+# fmt: off
 def long_line_table(which):
     if which == 0:
         return (
@@ -145,6 +146,7 @@ def long_line_table(which):
     ]
 
 
+# fmt: on
 plain_bytes()
 byte_arrays()
 texts()

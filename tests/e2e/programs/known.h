@@ -8,8 +8,8 @@
  *
  * What counts as one allocation: every successful call. A realloc that succeeds ends the old block
  * and begins a new one at its own site, as one step; one that fails changes nothing; realloc to
- * zero frees. peak_* are the figures of the moment when the sum over all sites was highest; they are
- * exact with one thread.
+ * zero frees. peak_* are the figures of the moment when the sum over all sites was highest; they
+ * are exact with one thread.
  *
  * Threading: any thread; one lock around the table. Not for signal handlers that interrupt it.
  */
@@ -137,11 +137,23 @@ static inline void* known_moved(struct known_site* site, struct known_block free
 }
 
 #define NOINLINE __attribute__((noinline))
-#define KNOWN_SITE(name) static struct known_site name##_known = {#name, __LINE__, 0, 0, 0, 0, 0, 0, 0}
+#define KNOWN_SITE(name) \
+  static struct known_site name##_known = {#name, __LINE__, 0, 0, 0, 0, 0, 0, 0}
 
 /* The line of a site is that of DEFINE_SITE: keep each on one line. */
-#define DEFINE_SITE(name, parameters, requested, call) KNOWN_SITE(name); NOINLINE void* name parameters { void* known_p = call; return known_allocated(&name##_known, known_p, requested); }
-#define DEFINE_REALLOC_SITE(name, parameters, old, requested, call) KNOWN_SITE(name); NOINLINE void* name parameters { struct known_block known_old = known_freed(old); void* known_p = call; return known_moved(&name##_known, known_old, known_p, requested); }
+#define DEFINE_SITE(name, parameters, requested, call)         \
+  KNOWN_SITE(name);                                            \
+  NOINLINE void* name parameters {                             \
+    void* known_p = call;                                      \
+    return known_allocated(&name##_known, known_p, requested); \
+  }
+#define DEFINE_REALLOC_SITE(name, parameters, old, requested, call)   \
+  KNOWN_SITE(name);                                                   \
+  NOINLINE void* name parameters {                                    \
+    struct known_block known_old = known_freed(old);                  \
+    void* known_p = call;                                             \
+    return known_moved(&name##_known, known_old, known_p, requested); \
+  }
 
 __attribute__((unused)) static NOINLINE void known_free(void* address) {
   known_freed(address);
@@ -153,7 +165,7 @@ __attribute__((unused)) static NOINLINE void known_free(void* address) {
 static char known_text[1 << 16];
 static size_t known_text_used;
 
-#define KNOWN_PRINT(...) \
+#define KNOWN_PRINT(...)                                             \
   (known_text_used += (size_t)snprintf(known_text + known_text_used, \
                                        sizeof known_text - known_text_used, __VA_ARGS__))
 
@@ -171,10 +183,11 @@ static inline void known_print_ready(void) {
   KNOWN_PRINT("READY{\"pid\":%d,\"peak\":%lld,\"sites\":{", (int)getpid(), known_peak);
   for (int i = 0; i < known_site_count; i++) {
     const struct known_site* s = known_sites[i];
-    KNOWN_PRINT("%s\"%s\":{\"line\":%d,\"calls\":%lld,\"bytes\":%lld,\"live_blocks\":%lld,"
-                "\"live_bytes\":%lld,\"peak_blocks\":%lld,\"peak_bytes\":%lld}",
-                i ? "," : "", s->name, s->line, s->calls, s->bytes, s->live_blocks, s->live_bytes,
-                s->peak_blocks, s->peak_bytes);
+    KNOWN_PRINT(
+        "%s\"%s\":{\"line\":%d,\"calls\":%lld,\"bytes\":%lld,\"live_blocks\":%lld,"
+        "\"live_bytes\":%lld,\"peak_blocks\":%lld,\"peak_bytes\":%lld}",
+        i ? "," : "", s->name, s->line, s->calls, s->bytes, s->live_blocks, s->live_bytes,
+        s->peak_blocks, s->peak_bytes);
   }
   KNOWN_PRINT("}}\n");
   known_write(known_text, known_text_used);

@@ -1,8 +1,8 @@
 /* An independent count of every allocation a process makes, to be preloaded in front of memtrace.
  *
- * It hands every call on and counts it in a shared file, COUNT_FILE: four 64-bit numbers (calls that
- * gave a block, bytes asked for, blocks freed, calls served by its own early arena). The test reads
- * the file while the program waits, so nothing need be done at exit.
+ * It hands every call on and counts it in a shared file, COUNT_FILE: four 64-bit numbers (calls
+ * that gave a block, bytes asked for, blocks freed, calls served by its own early arena). The test
+ * reads the file while the program waits, so nothing need be done at exit.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -22,7 +22,8 @@ struct counts {
 
 static struct counts before_open;
 static struct counts* counts = &before_open;
-static __thread volatile int finding; /* dlsym calls back into this file, which its declaration denies */
+static __thread volatile int
+    finding; /* dlsym calls back into this file, which its declaration denies */
 static char arena[1 << 16] __attribute__((aligned(16)));
 static size_t arena_used;
 

@@ -9,6 +9,7 @@ constexpr std::align_val_t kAlign{128};
 
 // `call` reaches the allocator through libstdc++'s operator, or straight through ours: the site is
 // the function that says `new` either way.
+// clang-format off
 #define NEW_SITE(name, call) KNOWN_SITE(name); extern "C" NOINLINE void* name(size_t n) { void* p = call; return known_allocated(&name##_known, p, n); }
 
 NEW_SITE(site_new, ::operator new(n))
@@ -20,6 +21,7 @@ NEW_SITE(site_new_array_aligned, ::operator new[](n, kAlign))
 NEW_SITE(site_new_aligned_nothrow, ::operator new(n, kAlign, std::nothrow))
 NEW_SITE(site_new_array_aligned_nothrow, ::operator new[](n, kAlign, std::nothrow))
 NEW_SITE(site_new_fails, ::operator new(n, std::nothrow))
+// clang-format on
 
 extern "C" NOINLINE int site_new_throws(size_t n) {
   try {

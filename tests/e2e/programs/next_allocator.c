@@ -1,5 +1,6 @@
-/* A program that is linked with an allocator of its own (liballocator.c), as many are with jemalloc.
- * It works only if every call of the family reaches that allocator, malloc_usable_size included. */
+/* A program that is linked with an allocator of its own (liballocator.c), as many are with
+ * jemalloc. It works only if every call of the family reaches that allocator, malloc_usable_size
+ * included. */
 #include <malloc.h>
 
 #include "known.h"

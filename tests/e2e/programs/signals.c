@@ -1,6 +1,6 @@
 /* Allocations in signal handlers. raise() runs the handler at a known point, also from within a
- * handler and from a thread; a timer interrupts the allocating loop at unknown ones, and its handler
- * only counts (malloc there would be undefined), so nothing may be lost. */
+ * handler and from a thread; a timer interrupts the allocating loop at unknown ones, and its
+ * handler only counts (malloc there would be undefined), so nothing may be lost. */
 #include <signal.h>
 #include <sys/time.h>
 

@@ -25,7 +25,9 @@ class Color(enum.Enum):
 
 Point = collections.namedtuple("Point", "x y label")
 kept = []
-document = {"name%d" % i: [i, i * 0.5, str(i), {"deep": [None, True, {"k": i}]}] for i in range(300)}
+document = {
+    "name%d" % i: [i, i * 0.5, str(i), {"deep": [None, True, {"k": i}]}] for i in range(300)
+}
 text = json.dumps(document, indent=1)
 kept.append(json.loads(text))
 kept.append([m.groups() for m in re.finditer(r"(\w+)(\d+)", text)])
@@ -42,10 +44,17 @@ heap = []
 for value in itertools.chain(range(200), range(100)):
     heapq.heappush(heap, (value % 17, str(value)))
 kept.append(heap)
-tree = ElementTree.fromstring("<r>" + "".join("<i n='%d'>t%d</i>" % (i, i) for i in range(200)) + "</r>")
+tree = ElementTree.fromstring(
+    "<r>" + "".join("<i n='%d'>t%d</i>" % (i, i) for i in range(200)) + "</r>"
+)
 kept.append(tree)
 kept.append(textwrap.fill(text, 70).splitlines())
 kept.append(list(difflib.unified_diff(text.splitlines()[:200], text.splitlines()[50:250])))
 kept.append([base64.b64encode(bytes(range(i % 256))) for i in range(200)])
-kept.append([string.Template("$who likes $what").substitute(who=c.name, what=i)
-             for c in Color for i in range(100)])
+kept.append(
+    [
+        string.Template("$who likes $what").substitute(who=c.name, what=i)
+        for c in Color
+        for i in range(100)
+    ]
+)
