@@ -30,15 +30,40 @@ def stretched():
     out += ["def wide(a):", "    x = (" + " + ".join(["a"] * 600) + ")", "    return x"]
     calls = ",\n".join("           f(a,\n             b)" for _ in range(200))
     out += ["def back(f, a, b):", "    return (f(\n" + calls + "\n           ),", "        a)"]
-    out += ["def flow(a):", "    try:", "        with a as b, b as c:", "            for x in c:",
-            "                if x:", "                    continue", "                yield x",
-            "    except (ValueError,", "            KeyError) as e:", "        raise e",
-            "    finally:", "        del a", "    while True:", "        pass"]
-    out += ["async def coro(a):", "    async with a as b:", "        async for x in b:",
-            "            await x", "    return [y async for y in a if", "            await y]"]
+    out += [
+        "def flow(a):",
+        "    try:",
+        "        with a as b, b as c:",
+        "            for x in c:",
+        "                if x:",
+        "                    continue",
+        "                yield x",
+        "    except (ValueError,",
+        "            KeyError) as e:",
+        "        raise e",
+        "    finally:",
+        "        del a",
+        "    while True:",
+        "        pass",
+    ]
+    out += [
+        "async def coro(a):",
+        "    async with a as b:",
+        "        async for x in b:",
+        "            await x",
+        "    return [y async for y in a if",
+        "            await y]",
+    ]
     if sys.version_info >= (3, 10):
-        out += ["def shape(a):", "    match a:", "        case [1, 2,", "              *rest]:",
-                "            return rest", "        case {'x': y}:", "            return y"]
+        out += [
+            "def shape(a):",
+            "    match a:",
+            "        case [1, 2,",
+            "              *rest]:",
+            "            return rest",
+            "        case {'x': y}:",
+            "            return y",
+        ]
     return "\n".join(out) + "\n"
 
 
@@ -60,8 +85,11 @@ def sources():
 
 
 def main():
-    kind = "deltas" if sys.version_info < (3, 10) else (
-        "ranges" if sys.version_info < (3, 11) else "locations")
+    kind = (
+        "deltas"
+        if sys.version_info < (3, 10)
+        else ("ranges" if sys.version_info < (3, 11) else "locations")
+    )
     print(kind)
     line_of = ctypes.pythonapi.PyCode_Addr2Line
     line_of.argtypes = [ctypes.py_object, ctypes.c_int]
