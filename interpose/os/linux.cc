@@ -90,8 +90,8 @@ bool SafeRead(const void* from, void* to, size_t bytes) {
          static_cast<long>(bytes);
 }
 
-// A name that is not there must not be left for the host's own dlerror() to find; asked twice, it also
-// gives the text's memory back.
+// A name that is not there must not be left for the host's own dlerror() to find; asked twice, it
+// also gives the text's memory back.
 static void* OrNothing(void* found) {
   if (found == nullptr) {
     dlerror();
