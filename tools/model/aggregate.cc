@@ -42,8 +42,8 @@ bool IsUnchanged(const Row& row, Metric metric) {
 // tracemalloc compares tracebacks as tuples of (file, line), oldest first.
 int CompareTracebacks(const Row& a, const Row& b) {
   for (size_t i = 0; i < a.frames.size() && i < b.frames.size(); ++i) {
-    const Place& x = a.frames[a.frames.size() - 1 - i];
-    const Place& y = b.frames[b.frames.size() - 1 - i];
+    const Place& x = *a.frames[a.frames.size() - 1 - i];
+    const Place& y = *b.frames[b.frames.size() - 1 - i];
     if (const int order = x.file.recorded.compare(y.file.recorded)) return order;
     if (x.line != y.line) return x.line < y.line ? -1 : 1;
   }

@@ -19,6 +19,7 @@
 #ifndef MEMTRACE_TOOLS_MODEL_AGGREGATE_H_
 #define MEMTRACE_TOOLS_MODEL_AGGREGATE_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -52,12 +53,14 @@ struct Place {
   std::string function;
   uint64_t address = 0;  // native
 
-  bool operator==(const Place& o) const { return file.key == o.file.key && line == o.line; }
 };
+
+// Many stacks share few places.
+using PlaceRef = std::shared_ptr<const Place>;
 
 struct Row {
   std::string key;            // equal in two profiles when they mean the same
-  std::vector<Place> frames;  // innermost first; one unless by traceback; none for other groups
+  std::vector<PlaceRef> frames;  // innermost first; one unless by traceback; none for other groups
   std::string label;          // what the row is when it has no frame: a domain, a thread, ...
   uint32_t domains = 0;       // bit i: Domain i contributed
   Values values;              // of the profile, or of the new one

@@ -172,7 +172,8 @@ class Walker {
     } else {
       Place place = PlaceOf(process, frame);
       std::string key = KeyOf(&place, view_.by);
-      row = grouping_->RowFor(std::move(key), {std::move(place)}, "");
+      row =
+          grouping_->RowFor(std::move(key), {std::make_shared<const Place>(std::move(place))}, "");
     }
     row_of_frame_[Key(process, frame)] = row;
     return row;
@@ -196,22 +197,35 @@ class Walker {
     for (uint32_t row : touched_) grouping_->AddTo(row, sample, column_);
   }
 
+  struct StackPlace {
+    PlaceRef place;
+    uint32_t number = 0;  // equal for equal places, over both profiles
+  };
+
+  const StackPlace& PlaceInStack(uint32_t process, FrameId frame) {
+    StackPlace& known = stack_places_[Key(process, frame)];
+    if (known.place != nullptr) return known;
+    Place place = PlaceOf(process, frame);
+    auto [number, unused] = grouping_->place_ids_.try_emplace(
+        KeyOf(&place, GroupBy::kTraceback), static_cast<uint32_t>(grouping_->place_ids_.size()));
+    known = {std::make_shared<const Place>(std::move(place)), number->second};
+    return known;
+  }
+
   uint32_t RowOfStack(const Sample& sample, FrameId frame) {
     // Without a frame in the stack that counts, the native caller is all of it.
     const bool from_caller = frame != 0 && frame == sample.caller;
     if (frame == 0 || from_caller) return RowOfFrame(sample.process, frame);
     auto [it, fresh] = row_of_stack_.try_emplace(Key(sample.process, sample.node), kNoRow);
     if (!fresh) return it->second;
-    std::vector<Place> places;
+    std::vector<PlaceRef> places;
     std::string key = "stack:";
     for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
       const FrameId id = profile_.node(n).frame;
       if (view_.own && !Counts(sample.process, id)) continue;
-      Place place = PlaceOf(sample.process, id);
-      auto [number, unused] = grouping_->place_ids_.try_emplace(
-          KeyOf(&place, GroupBy::kTraceback), static_cast<uint32_t>(grouping_->place_ids_.size()));
-      absl::StrAppend(&key, number->second, ",");
-      places.push_back(std::move(place));
+      const StackPlace& place = PlaceInStack(sample.process, id);
+      key.append(reinterpret_cast<const char*>(&place.number), sizeof place.number);
+      places.push_back(place.place);
     }
     it->second = grouping_->RowFor(std::move(key), std::move(places), "");
     return it->second;
@@ -251,6 +265,7 @@ class Walker {
   absl::flat_hash_map<Key, bool> passes_;
   absl::flat_hash_map<Key, uint32_t> row_of_frame_;
   absl::flat_hash_map<Key, uint32_t> row_of_stack_;
+  absl::flat_hash_map<Key, StackPlace> stack_places_;
   std::vector<uint32_t> touched_;
 };
 
@@ -267,7 +282,7 @@ absl::Status Grouping::Add(const Profile& profile, Column column) {
   return absl::OkStatus();
 }
 
-uint32_t Grouping::RowFor(std::string key, std::vector<Place> frames, std::string label) {
+uint32_t Grouping::RowFor(std::string key, std::vector<PlaceRef> frames, std::string label) {
   auto [it, fresh] = row_ids_.try_emplace(key, static_cast<uint32_t>(rows_.size()));
   if (fresh) {
     Row& row = rows_.emplace_back();

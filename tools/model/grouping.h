@@ -32,7 +32,7 @@ class Grouping {
  private:
   friend class Walker;
 
-  uint32_t RowFor(std::string key, std::vector<Place> frames, std::string label);
+  uint32_t RowFor(std::string key, std::vector<PlaceRef> frames, std::string label);
   void AddTo(uint32_t row, const Sample& sample, Column column);
 
   const View& view_;

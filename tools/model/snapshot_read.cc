@@ -530,11 +530,27 @@ class ProfileBuilder {
                     frames_.begin() + location->second.second);
     }
     if (has_caller && stack_.empty()) return Damaged("a sample lacks its caller");
-    for (size_t i = stack_.size(); i-- > (has_caller ? 1 : 0);) {
-      sample->node = profile_.InternNode(sample->node, stack_[i]);
-    }
     if (has_caller) sample->caller = stack_[0];
+    sample->node = NodeFor(stack_.rbegin(), stack_.rend() - (has_caller ? 1 : 0));
     return absl::OkStatus();
+  }
+
+  // The node of a stack, outermost frame first. Neighbouring samples share their outer frames, so
+  // the way down from the root is taken from the last sample as far as it is the same.
+  template <typename Frames>
+  NodeId NodeFor(Frames begin, Frames end) {
+    size_t depth = 0;
+    while (begin != end && depth < path_.size() && path_[depth].first == *begin) {
+      ++begin;
+      ++depth;
+    }
+    path_.resize(depth);
+    NodeId node = depth == 0 ? 0 : path_.back().second;
+    for (; begin != end; ++begin) {
+      node = profile_.InternNode(node, *begin);
+      path_.emplace_back(*begin, node);
+    }
+    return node;
   }
 
   const RawProfile& raw_;
@@ -546,6 +562,7 @@ class ProfileBuilder {
   std::vector<FrameId> frames_;
   absl::flat_hash_map<uint64_t, std::pair<size_t, size_t>> locations_;  // id -> range of frames_
   std::vector<FrameId> stack_;
+  std::vector<std::pair<FrameId, NodeId>> path_;  // of the last sample, outermost first
 };
 
 // ---------------------------------------------------------------------------------------------

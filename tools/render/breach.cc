@@ -69,7 +69,7 @@ std::string BreachSentence(const Breach& breach) {
 std::string BreachAnnotation(const Breach& breach, const std::string& workspace) {
   std::string properties;
   if (breach.row.has_value() && !breach.row->frames.empty()) {
-    const Place& place = breach.row->frames[0];
+    const Place& place = *breach.row->frames[0];
     const std::string file = FileFor(place.file, workspace);
     if (!file.empty()) absl::StrAppend(&properties, "file=", EscapeProperty(file), ",");
     if (!file.empty() && place.line > 0) absl::StrAppend(&properties, "line=", place.line, ",");

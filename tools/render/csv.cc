@@ -15,14 +15,14 @@ std::string Quote(const std::string& text) {
 }
 
 std::string StackText(const Row& row) {
-  return absl::StrJoin(row.frames, ";", [](std::string* out, const Place& place) {
-    absl::StrAppend(out, PlaceText(place, GroupBy::kLine));
+  return absl::StrJoin(row.frames, ";", [](std::string* out, const PlaceRef& place) {
+    absl::StrAppend(out, PlaceText(*place, GroupBy::kLine));
   });
 }
 
 std::string RowLine(const Row& row, const Table& table) {
   const Metric metric = table.view.metric;
-  const Place place = row.frames.empty() ? Place{} : row.frames[0];
+  const Place place = row.frames.empty() ? Place{} : *row.frames[0];
   const int64_t size = SizeOf(row.values, metric);
   const int64_t count = CountOf(row.values, metric);
   const int64_t whole = SizeOf(table.whole, metric);

@@ -108,7 +108,7 @@ Json RowJson(const Row& row, const Table& table, SourceLines* sources) {
   const int64_t size = SizeOf(row.values, metric);
   const int64_t count = CountOf(row.values, metric);
   Json json;
-  AddPlace(row.frames.empty() ? Place{} : row.frames[0], sources, &json);
+  AddPlace(row.frames.empty() ? Place{} : *row.frames[0], sources, &json);
   if (row.frames.empty()) json["label"] = row.label;
   json["domain"] = TextOrNull(DomainsText(row.domains));
   json["size"] = size;
@@ -121,9 +121,9 @@ Json RowJson(const Row& row, const Table& table, SourceLines* sources) {
   }
   if (table.view.by == GroupBy::kTraceback) {
     json["frames"] = Json::array();
-    for (const Place& place : row.frames) {
+    for (const PlaceRef& place : row.frames) {
       Json frame;
-      AddPlace(place, sources, &frame);
+      AddPlace(*place, sources, &frame);
       json["frames"].push_back(std::move(frame));
     }
   }

@@ -52,7 +52,7 @@ std::string Heading(const RenderInput& input) {
 std::string Stack(const Row& row, GroupBy by) {
   std::string text = Escape(RowText(row, by));
   for (size_t i = 1; i < row.frames.size(); ++i) {
-    absl::StrAppend(&text, "<br>", Escape(PlaceText(row.frames[i], by)));
+    absl::StrAppend(&text, "<br>", Escape(PlaceText(*row.frames[i], by)));
   }
   return text;
 }
@@ -71,7 +71,7 @@ std::string RowLine(const Row& row, const Table& table, SourceLines* sources) {
   }
   absl::StrAppend(&line, " ", FormatAverage(size, count), " | ",
                   FormatShare(size, SizeOf(table.whole, metric)), " | ", Stack(row, table.view.by),
-                  " | ", row.frames.empty() ? "" : Code(sources->Text(row.frames[0])), " |\n");
+                  " | ", row.frames.empty() ? "" : Code(sources->Text(*row.frames[0])), " |\n");
   return line;
 }
 

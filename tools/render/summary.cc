@@ -55,7 +55,7 @@ std::vector<Line> Lines(const Profile& profile, const Table& table, int top) {
   std::vector<Line> lines;
   for (size_t i = 0; i < shown; ++i) {
     const Row& row = table.rows[i];
-    const std::string source = row.frames.empty() ? "" : sources.Text(row.frames[0]);
+    const std::string source = row.frames.empty() ? "" : sources.Text(*row.frames[0]);
     std::string place = RowText(row, by);
     if (!source.empty()) place = absl::StrCat(Pad(place, place_width + kGap, true), source);
     lines.push_back({place, FormatSize(row.values.peak_bytes), FormatCount(row.values.peak_objects),

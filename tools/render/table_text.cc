@@ -51,8 +51,13 @@ std::string TextTable::ToString() const {
     for (size_t i = 0; i < row.figures.size(); ++i) {
       widths_[i] = std::max(widths_[i], DisplayWidth(row.figures[i].text));
     }
-    const int width = DisplayWidth(row.place);
-    if (!row.source.empty() && width <= kWidestPlace) place_width = std::max(place_width, width);
+    // Only places with a source line behind them decide where source lines begin.
+    const auto widen = [&place_width](const std::string& place, const std::string& source, int at) {
+      const int width = at + DisplayWidth(place);
+      if (!source.empty() && width <= kWidestPlace) place_width = std::max(place_width, width);
+    };
+    widen(row.place, row.source, 0);
+    for (const TextRow::Caller& caller : row.callers) widen(caller.place, caller.source, kGap);
   }
   std::vector<TextCell> heading_cells;
   int indent = 0;

@@ -71,9 +71,9 @@ TextRow ToTextRow(const Row& row, const Table& table, SourceLines* sources) {
   const GroupBy by = table.view.by;
   TextRow out{Figures(row, table), RowText(row, by), "", {}};
   if (row.frames.empty()) return out;
-  out.source = sources->Text(row.frames[0]);
+  out.source = sources->Text(*row.frames[0]);
   for (size_t i = 1; i < row.frames.size(); ++i) {
-    out.callers.push_back({PlaceText(row.frames[i], by), sources->Text(row.frames[i])});
+    out.callers.push_back({PlaceText(*row.frames[i], by), sources->Text(*row.frames[i])});
   }
   return out;
 }

@@ -14,7 +14,7 @@ namespace {
 // "FILE:LINE"; by file the line is 0. A traceback is named by its oldest frame, as str() does it.
 std::string Name(const Row& row, GroupBy by) {
   if (row.frames.empty()) return absl::StrCat(Printable(row.label), ":0");
-  const Place& place = row.frames.back();
+  const Place& place = *row.frames.back();
   if (place.kind == FrameKind::kNative && place.line == 0) {
     return absl::StrCat(PlaceText(place, by), ":0");
   }
@@ -42,10 +42,11 @@ std::string Figures(const Row& row, const Table& table) {
 // What Traceback.format() gives: oldest frame first, each with its source line.
 std::string Frames(const Row& row, SourceLines* sources) {
   std::string text;
-  for (auto place = row.frames.rbegin(); place != row.frames.rend(); ++place) {
-    absl::StrAppendFormat(&text, "  File \"%s\", line %d\n", Printable(place->file.recorded),
-                          place->line);
-    const std::string source = sources->Text(*place);
+  for (auto frame = row.frames.rbegin(); frame != row.frames.rend(); ++frame) {
+    const Place& place = **frame;
+    absl::StrAppendFormat(&text, "  File \"%s\", line %d\n", Printable(place.file.recorded),
+                          place.line);
+    const std::string source = sources->Text(place);
     if (!source.empty()) absl::StrAppend(&text, "    ", source, "\n");
   }
   return text;

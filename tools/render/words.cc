@@ -180,7 +180,7 @@ std::string PlaceText(const Place& place, GroupBy by) {
 }
 
 std::string RowText(const Row& row, GroupBy by) {
-  return row.frames.empty() ? Printable(row.label) : PlaceText(row.frames[0], by);
+  return row.frames.empty() ? Printable(row.label) : PlaceText(*row.frames[0], by);
 }
 
 std::string DomainsText(uint32_t domains, const char* separator) {

@@ -31,7 +31,7 @@ Table Compared(const Profile& a, const Profile& b, const View& view) {
 
 std::string Where(const Row& row) {
   if (row.frames.empty()) return row.label;
-  return absl::StrCat(row.frames[0].file.shown, ":", row.frames[0].line);
+  return absl::StrCat(row.frames[0]->file.shown, ":", row.frames[0]->line);
 }
 
 std::vector<std::string> Places(const Table& table) {
@@ -67,7 +67,7 @@ TEST(Aggregate, ByLine) {
                                          "/opt/lib/libx.so:0", "main.py:4"));
   EXPECT_EQ(table.rows[1].values.peak_bytes, 1602000) << "both domains of the line";
   EXPECT_EQ(table.rows[1].domains, 1u << 1 | 1u << 3);
-  EXPECT_EQ(table.rows[2].frames[0].function, "make");
+  EXPECT_EQ(table.rows[2].frames[0]->function, "make");
   EXPECT_EQ(table.whole.peak_bytes, 15000000);
 }
 
@@ -81,7 +81,7 @@ TEST(Aggregate, NativeSourcesAreNotLookedForInTheProgramsFolder) {
   profile.AddSample({0, caller, Domain::kMalloc, 0, 0, {1, 10, 1, 10, 1, 10, 0, 0}});
   const Table table = Aggregated(profile, View{});
   EXPECT_THAT(Places(table), ElementsAre("../intl/localealias.c:333"));
-  EXPECT_EQ(table.rows[0].frames[0].file.absolute, "../intl/localealias.c");
+  EXPECT_EQ(table.rows[0].frames[0]->file.absolute, "../intl/localealias.c");
 }
 
 TEST(Aggregate, OwnGoesToTheProgramsInnermostLine) {
@@ -188,7 +188,8 @@ Table WithReadableKeys(Table table) {
   if (table.view.by != GroupBy::kTraceback) return table;
   for (Row& row : table.rows) {
     std::string key = row.frames.empty() ? row.label : "";
-    for (const Place& place : row.frames) {
+    for (const PlaceRef& ref : row.frames) {
+      const Place& place = *ref;
       absl::StrAppend(&key, place.file.key, ":", place.line, ":",
                       place.kind == FrameKind::kNative ? place.function : "", ":", place.address,
                       ";");

@@ -94,7 +94,7 @@ TEST(CheckRule, OfTheTotalNamesTheLineThatGrewMost) {
   EXPECT_EQ(breach->before, 11 * kMiB);
   EXPECT_EQ(breach->after, 14 * kMiB);
   ASSERT_TRUE(breach->row.has_value());
-  EXPECT_EQ(breach->row->frames[0].line, 2);
+  EXPECT_EQ(breach->row->frames[0]->line, 2);
 }
 
 TEST(CheckRule, OfLinesFindsWhatTheTotalHides) {
@@ -102,11 +102,11 @@ TEST(CheckRule, OfLinesFindsWhatTheTotalHides) {
   EXPECT_FALSE(Check("inuse>2MiB", before, after).has_value());
   const std::optional<Breach> breach = Check("line:inuse>2MiB", before, after);
   ASSERT_TRUE(breach.has_value());
-  EXPECT_EQ(breach->row->frames[0].line, 1);
+  EXPECT_EQ(breach->row->frames[0]->line, 1);
   EXPECT_EQ(breach->rows, 1u);
   EXPECT_EQ(breach->before, kMiB);
   EXPECT_FALSE(Check("line:inuse>3MiB", before, after).has_value());
-  EXPECT_EQ(Check("function:inuse>2MiB", before, after)->row->frames[0].function, "f1");
+  EXPECT_EQ(Check("function:inuse>2MiB", before, after)->row->frames[0]->function, "f1");
   EXPECT_FALSE(Check("file:inuse>0", before, after).has_value()) << "the file holds as much";
 }
 
