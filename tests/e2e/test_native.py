@@ -174,7 +174,8 @@ def test_memory_is_bounded_by_threads_alive(session):
     )
     assert before[1] > 0
     assert after[1] - before[1] <= 64 * 1024, "the region"
-    assert after[0] - before[0] <= bare + 512 * 1024, "all memory of the process"
+    # One block of eight threads lives on; the live table takes a quarter of what the heap grows.
+    assert after[0] - before[0] <= bare * 1.25 + 512 * 1024, "all memory of the process"
     check_sites(session, traced.pid, known, ("total", "now"))
     assert traced.finish() == 0, traced.stderr()
 
