@@ -29,7 +29,9 @@ struct CachedFrame {
   const char* code;
   uint64_t ip;
   uint32_t node;
-  uint32_t entry;  // where in Thread::nodes it was found, kNoEntry: a frame that is not shown
+  uint32_t entry;    // where in Thread::nodes it was found, kNoEntry: a frame that is not shown
+  uint32_t code_id;  // 0: not shown
+  uint32_t reserved;
 };
 
 // (parent, code, instruction) -> node, and the sites of Python's domains at that node.

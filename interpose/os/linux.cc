@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,14 @@ static void* OrNothing(void* found) {
 
 void* NextSymbol(const char* name) { return OrNothing(dlsym(RTLD_NEXT, name)); }
 void* AnySymbol(const char* name) { return OrNothing(dlsym(RTLD_DEFAULT, name)); }
+
+size_t SymbolBytes(const void* symbol) {
+  Dl_info info;
+  void* found = nullptr;
+  if (dladdr1(symbol, &info, &found, RTLD_DL_SYMENT) == 0) return 0;
+  const auto* entry = static_cast<const ElfW(Sym)*>(found);
+  return entry != nullptr && info.dli_saddr == symbol ? entry->st_size : 0;
+}
 
 // getenv() without libc's lock and before libc is initialised.
 const char* Environment(const char* name) {

@@ -74,6 +74,9 @@ void* NextSymbol(const char* name);
 // Any visible definition.
 void* AnySymbol(const char* name);
 
+// Bytes of the data object that the dynamic symbol table gives this address; 0: none.
+size_t SymbolBytes(const void* symbol);
+
 // "memtrace: <text>\n" on standard error, unless MEMTRACE_QUIET is set. Never blocks for long.
 void Say(const char* text);
 

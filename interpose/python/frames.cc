@@ -87,17 +87,18 @@ __attribute__((noinline)) uint32_t NodeSlow(uint32_t parent, uint32_t code_id, c
   return node != 0 ? node : parent;  // region full: the caller's node is the best there is
 }
 
-// Node of a frame under its caller's node. *entry: where it is cached, kNoEntry for one that is not
-// shown. code_id: 0 when it is not known yet.
+// Node of a frame under its caller's node. *code_id: 0 when it is not known yet, or the frame is
+// not shown. *entry: where the node is cached, kNoEntry for a frame that is not shown.
 template <const Layout& L>
-uint32_t NodeOf(Thread* t, uint32_t parent, const char* frame, const char* code, uint32_t code_id,
-                uint64_t instruction, uint32_t* entry) {
+uint32_t NodeOf(Thread* t, uint32_t parent, const char* frame, const char* code,
+                uint64_t instruction, uint32_t* code_id_io, uint32_t* entry) {
   *entry = Thread::kNoEntry;
-  if (code_id == 0) {
+  if (*code_id_io == 0) {
     if (Frames<L>::IsShim(frame)) return parent;
-    code_id = CodeId(t, L, code);
-    if (code_id == 0) return parent;
+    *code_id_io = CodeId(t, L, code);
+    if (*code_id_io == 0) return parent;
   }
+  const uint32_t code_id = *code_id_io;
   const int offset = Frames<L>::Offset(frame, code, instruction);
   const auto at = static_cast<uint32_t>(offset);
   uint64_t hash = (static_cast<uint64_t>(parent) << 32 | code_id) * 0x9e3779b97f4a7c15ull;
@@ -115,13 +116,6 @@ uint32_t NodeOf(Thread* t, uint32_t parent, const char* frame, const char* code,
   t->nodes[set] = {parent, code_id, at, node, {0, 0}, {0, 0}};
   if (node != parent) *entry = set;
   return node;
-}
-
-// Id of a kept frame's code object, if the cache still holds it.
-inline uint32_t KeptCodeId(const Thread* t, const CachedFrame& kept, const char* code) {
-  if (kept.entry == Thread::kNoEntry || kept.code != code) return 0;
-  const NodeCacheEntry& e = t->nodes[kept.entry];
-  return e.node == kept.node ? e.code : 0;
 }
 
 uint32_t FrameHash(const char* frame) {
@@ -171,8 +165,8 @@ inline void Refresh(Thread* t, uint32_t moved, uint32_t top) {
     const char* code = Frames<L>::Code(kept.frame);
     const uint64_t ip = Frames<L>::Instruction(kept.frame);
     if (parent_changed || kept.code != code || kept.ip != ip) {
-      const uint32_t code_id = KeptCodeId(t, kept, code);
-      const uint32_t node = NodeOf<L>(t, parent, kept.frame, code, code_id, ip, &kept.entry);
+      if (kept.code != code) kept.code_id = 0;
+      const uint32_t node = NodeOf<L>(t, parent, kept.frame, code, ip, &kept.code_id, &kept.entry);
       parent_changed = node != kept.node;
       kept.code = code;
       kept.ip = ip;
@@ -187,9 +181,9 @@ inline void Push(Thread* t, const char* frame) {
   const uint32_t at = ++t->frame_count;
   const char* code = Frames<L>::Code(frame);
   const uint64_t ip = Frames<L>::Instruction(frame);
-  uint32_t entry;
-  const uint32_t node = NodeOf<L>(t, t->frames[at - 1].node, frame, code, 0, ip, &entry);
-  t->frames[at] = {frame, code, ip, node, entry};
+  uint32_t code_id = 0, entry;
+  const uint32_t node = NodeOf<L>(t, t->frames[at - 1].node, frame, code, ip, &code_id, &entry);
+  t->frames[at] = {frame, code, ip, node, entry, code_id, 0};
   t->frame_at[FrameHash(frame)] = static_cast<uint16_t>(at);
 }
 
@@ -281,8 +275,9 @@ uint32_t CaptureLimited(Thread* t, const char* tstate) {
   t->top_entry = Thread::kNoEntry;
   while (n > 0) {
     const char* frame = t->fresh[--n];
-    node = NodeOf<L>(t, node, frame, Frames<L>::Code(frame), 0, Frames<L>::Instruction(frame),
-                     &t->top_entry);
+    uint32_t code_id = 0;
+    node = NodeOf<L>(t, node, frame, Frames<L>::Code(frame), Frames<L>::Instruction(frame),
+                     &code_id, &t->top_entry);
   }
   return node;
 }
