@@ -59,6 +59,7 @@ void RunIsolated(const std::function<bool()>& prepare) {
   const std::string test = std::string(info->test_suite_name()) + "." + info->name();
   TemporaryFolder folder, outputs;
   const std::string output = outputs.path() + "/output";
+  fflush(stdout);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) Become(test, folder, prepare, output);

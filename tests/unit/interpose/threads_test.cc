@@ -99,6 +99,8 @@ class Worker {
         Grow();
       }
     }
+    // Down again, so that the peak is one that somebody had to notice.
+    for (size_t keep = own_.size() / 4; own_.size() > keep;) Free(TakeOwn());
   }
 
   const std::map<Place, Figures>& figures() const { return figures_; }
