@@ -126,29 +126,38 @@ class InternIndex {
     return 0;
   }
 
+  // A word that is there already has come by way of another table.
   static void Copy(Table* to, uint64_t word) {
     for (uint64_t i = 0; i <= to->mask; i++) {
-      uint64_t none = 0;
+      uint64_t there = 0;
       auto& place = to->words()[(Home(to, word) + i) & to->mask];
-      if (place.compare_exchange_strong(none, word, std::memory_order_acq_rel)) return;
+      if (place.compare_exchange_strong(there, word, std::memory_order_acq_rel)) return;
+      if (there == word) return;
     }
   }
 
-  // One thread grows; the others go on with what there is.
+  // One thread grows; the others go on with what there is. When the table is itself still being
+  // filled from older ones, by a thread that was suspended or did not survive a fork, those are
+  // copied from, too.
   __attribute__((noinline)) void Grow(Table* table) {
     if (table->growing.exchange(true, std::memory_order_acq_rel)) return;
     Table* larger = NewTable(table->log2 + 1);
     if (larger == nullptr) return;
+    const Table* sources[kMaxLog2];
+    int count = 0;
+    for (const Table* t = table; t != nullptr; t = t->older.load(std::memory_order_acquire)) {
+      sources[count++] = t;
+    }
     larger->older.store(table, std::memory_order_relaxed);
     larger->count.store(table->count.load(std::memory_order_relaxed), std::memory_order_relaxed);
     table_.store(larger, std::memory_order_release);
-    for (uint64_t i = 0; i <= table->mask; i++) {
-      const uint64_t word = table->words()[i].load(std::memory_order_acquire);
-      if (word != 0) Copy(larger, word);
+    for (int n = 0; n < count; n++) {
+      for (uint64_t i = 0; i <= sources[n]->mask; i++) {
+        const uint64_t word = sources[n]->words()[i].load(std::memory_order_acquire);
+        if (word != 0) Copy(larger, word);
+      }
     }
     larger->older.store(nullptr, std::memory_order_release);
-    // Whoever still looks at the old words finds nothing there, and makes a twin at worst.
-    os::Discard(table->words(), table->bytes());
   }
 
   std::atomic<Table*> table_{nullptr};
