@@ -1,0 +1,361 @@
+// RawProfile -> Profile: every reference is checked, then followed.
+
+#include <algorithm>
+#include <iterator>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "tools/model/snapshot_raw.h"
+
+namespace memtrace {
+namespace {
+
+// The location_kind of the location that stands for an empty stack.
+constexpr uint32_t kNoStackKind = 3;
+
+// A stored profile's own names for the columns; position = index in `kColumns`.
+constexpr absl::string_view kColumns[] = {"alloc_objects", "alloc_space",  "inuse_objects",
+                                          "inuse_space",   "peak_objects", "peak_space"};
+constexpr int64_t Values::*kFields[] = {&Values::alloc_objects, &Values::alloc_bytes,
+                                        &Values::inuse_objects, &Values::inuse_bytes,
+                                        &Values::peak_objects,  &Values::peak_bytes};
+
+absl::Status Damaged(absl::string_view what) { return absl::InvalidArgumentError(what); }
+
+std::vector<TimelineBucket> FromProto(const pprof::Timeline& timeline) {
+  std::vector<TimelineBucket> buckets(timeline.elapsed_ns_size());
+  for (int i = 0; i < timeline.elapsed_ns_size(); ++i) {
+    buckets[i] = {timeline.elapsed_ns(i), timeline.live_bytes_min(i), timeline.live_bytes_max(i),
+                  timeline.rss_bytes(i)};
+  }
+  return buckets;
+}
+
+absl::StatusOr<Process> FromProto(const pprof::Process& in) {
+  if (IsOutOfRange(in.peak_bytes()) || IsOutOfRange(in.peak_bound()) ||
+      IsOutOfRange(in.inherited_bytes())) {
+    return Damaged("a figure of a process is out of range");
+  }
+  Process out;
+  out.pid = in.pid();
+  out.parent_pid = in.parent_pid();
+  out.command.assign(in.command().begin(), in.command().end());
+  out.executable = in.executable();
+  out.working_dir = in.working_dir();
+  out.python = in.python();
+  out.python_text = in.python_text();
+  out.start_realtime_ns = in.start_realtime_ns();
+  out.duration_ns = in.duration_ns();
+  // A way to end that a later version may know is one that this one does not.
+  out.end =
+      pprof::Process::End_IsValid(in.end()) ? static_cast<EndKind>(in.end()) : EndKind::kUnknown;
+  out.end_status = in.end_status();
+  out.peak_bytes = in.peak_bytes();
+  out.peak_bound = in.peak_bound();
+  out.peak_elapsed_ns = in.peak_elapsed_ns();
+  out.stack_depth = in.stack_depth();
+  out.flags = in.flags();
+  out.inherited_bytes = in.inherited_bytes();
+  for (const pprof::Thread& t : in.thread()) {
+    out.threads.push_back({t.tid(), t.name(), t.users(), t.ended()});
+  }
+  for (const pprof::Loss& l : in.loss()) out.losses.push_back({l.reason(), l.events(), l.bytes()});
+  const pprof::Timeline& t = in.timeline();
+  if (t.live_bytes_min_size() != t.elapsed_ns_size() ||
+      t.live_bytes_max_size() != t.elapsed_ns_size() || t.rss_bytes_size() != t.elapsed_ns_size()) {
+    return Damaged("the columns of a timeline differ in length");
+  }
+  out.timeline = FromProto(t);
+  for (const pprof::Module& m : in.module()) {
+    out.modules.push_back({m.path(), m.build_id(), m.start(), m.end(), m.bias(), m.generation()});
+  }
+  return out;
+}
+
+class ProfileBuilder {
+ public:
+  explicit ProfileBuilder(const RawProfile& raw) : raw_(raw) {}
+
+  absl::StatusOr<Profile> Build(bool header_only) {
+    absl::Status status = AddHeader();
+    if (status.ok() && !(header_only && raw_.header.has_value())) {
+      for (auto step : {&ProfileBuilder::AddStrings, &ProfileBuilder::ChooseColumns,
+                        &ProfileBuilder::AddFunctions, &ProfileBuilder::AddLocations,
+                        &ProfileBuilder::CheckColumns, &ProfileBuilder::AddSamples}) {
+        status = (this->*step)();
+        if (!status.ok()) break;
+      }
+    }
+    if (!status.ok()) return status;
+    return std::move(profile_);
+  }
+
+ private:
+  absl::Status AddHeader() {
+    if (!raw_.header.has_value()) {
+      // Another program's profile: one process of which only the times are known.
+      Process process;
+      process.duration_ns = raw_.duration_nanos;
+      profile_.processes.push_back(process);
+      profile_.taken_realtime_ns = raw_.time_nanos;
+      return absl::OkStatus();
+    }
+    const pprof::Extension& header = *raw_.header;
+    profile_.tool_version = header.tool_version();
+    profile_.taken_realtime_ns = header.taken_realtime_ns();
+    for (const pprof::Process& in : header.process()) {
+      absl::StatusOr<Process> process = FromProto(in);
+      if (!process.ok()) return process.status();
+      profile_.processes.push_back(*std::move(process));
+    }
+    for (const pprof::SourceLine& line : header.source_line()) {
+      profile_.source_lines.push_back(
+          {profile_.InternString(line.filename()), line.line(), line.text()});
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddStrings() {
+    if (raw_.strings.empty() || !raw_.strings[0].empty()) {
+      return Damaged("its string table is missing or does not begin with the empty string");
+    }
+    for (const std::string& text : raw_.strings) strings_.push_back(profile_.InternString(text));
+    return absl::OkStatus();
+  }
+
+  bool IsString(int64_t index) const {
+    return index >= 0 && index < static_cast<int64_t>(raw_.strings.size());
+  }
+
+  absl::Status ChooseColumns() {
+    std::string names;
+    bool known = false;
+    for (auto [type, unit] : raw_.sample_types) {
+      if (!IsString(type) || !IsString(unit)) return Damaged("a sample type has no name");
+      column_.push_back(-1);
+      for (size_t i = 0; i < std::size(kColumns); ++i) {
+        if (raw_.strings[type] == kColumns[i]) column_.back() = static_cast<int>(i);
+      }
+      known |= column_.back() >= 0;
+      absl::StrAppend(&names, names.empty() ? "" : ", ", raw_.strings[type]);
+    }
+    if (!known) {
+      return Damaged(absl::StrCat("a profile without memory figures: its sample types are: ",
+                                  names.empty() ? "none" : names));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddFunctions() {
+    for (const RawFunction& f : raw_.functions) {
+      if (!IsString(f.name) || !IsString(f.filename)) {
+        return Damaged(absl::StrFormat("function %d names a string that does not exist", f.id));
+      }
+      const FunctionId id =
+          profile_.InternFunction({strings_[f.name], strings_[f.filename], f.start_line});
+      if (f.id == 0 || !functions_.emplace(f.id, id).second) {
+        return Damaged(absl::StrFormat("function %d is defined twice, or has no id", f.id));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddMappings() {
+    for (auto [id, filename] : raw_.mappings) {
+      if (!IsString(filename)) {
+        return Damaged(absl::StrFormat("mapping %d names a string that does not exist", id));
+      }
+      if (id == 0 || !mappings_.emplace(id, strings_[filename]).second) {
+        return Damaged(absl::StrFormat("mapping %d is defined twice, or has no id", id));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddLocations() {
+    absl::Status status = AddMappings();
+    if (!status.ok()) return status;
+    const bool kinds = raw_.columns.location_kind_size() > 0;
+    if (kinds && raw_.columns.location_kind_size() != static_cast<int>(raw_.locations.size())) {
+      return Damaged("its columns do not fit its locations");
+    }
+    size_t first_line = 0;
+    for (size_t i = 0; i < raw_.locations.size(); ++i) {
+      const RawLocation& location = raw_.locations[i];
+      Frame frame;
+      frame.address = location.address;
+      frame.kind =
+          location.mapping != 0 || location.address != 0 ? FrameKind::kNative : FrameKind::kPython;
+      if (kinds) {
+        const uint32_t kind = raw_.columns.location_kind(static_cast<int>(i));
+        if (kind > kNoStackKind) return Damaged("a frame has an unknown kind");
+        if (kind == kNoStackKind) {
+          locations_.emplace(location.id, std::make_pair(size_t{0}, size_t{0}));
+          first_line = location.lines_end;
+          continue;
+        }
+        frame.kind = static_cast<FrameKind>(kind);
+      }
+      if (location.mapping != 0) {
+        const auto mapping = mappings_.find(location.mapping);
+        if (mapping == mappings_.end()) {
+          return Damaged(
+              absl::StrFormat("location %d is in a mapping that does not exist", location.id));
+        }
+        frame.module = mapping->second;
+      }
+      status = AddLocation(location, frame, first_line);
+      if (!status.ok()) return status;
+      first_line = location.lines_end;
+    }
+    return absl::OkStatus();
+  }
+
+  // One frame for each line: functions inlined into one another share the address.
+  absl::Status AddLocation(const RawLocation& location, Frame frame, size_t first_line) {
+    const size_t first_frame = frames_.size();
+    if (first_line == location.lines_end) frames_.push_back(profile_.InternFrame(frame));
+    for (size_t i = first_line; i < location.lines_end; ++i) {
+      frame.line = raw_.lines[i].line;
+      frame.function = 0;
+      if (raw_.lines[i].function != 0) {
+        const auto function = functions_.find(raw_.lines[i].function);
+        if (function == functions_.end()) {
+          return Damaged(
+              absl::StrFormat("location %d is in a function that does not exist", location.id));
+        }
+        frame.function = function->second;
+      }
+      frames_.push_back(profile_.InternFrame(frame));
+    }
+    const bool fresh =
+        locations_.emplace(location.id, std::make_pair(first_frame, frames_.size())).second;
+    if (location.id == 0 || !fresh) {
+      return Damaged(absl::StrFormat("location %d is defined twice, or has no id", location.id));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckColumns() {
+    if (!raw_.header.has_value()) return absl::OkStatus();
+    const pprof::Columns& c = raw_.columns;
+    const int samples = static_cast<int>(raw_.samples.size());
+    for (int size : {c.process_size(), c.thread_size(), c.domain_size(), c.has_caller_size(),
+                     c.temporary_objects_size(), c.temporary_bytes_size()}) {
+      if (size != samples) return Damaged("its columns do not fit its samples");
+    }
+    for (int i = 0; i < samples; ++i) {
+      if (c.process(i) >= profile_.processes.size()) {
+        return Damaged("a sample is of a process that does not exist");
+      }
+      const size_t threads = profile_.processes[c.process(i)].threads.size();
+      if (c.thread(i) >= std::max<size_t>(threads, 1) || c.thread(i) > UINT16_MAX) {
+        return Damaged("a sample is of a thread that does not exist");
+      }
+      if (c.domain(i) >= kDomainCount) return Damaged("a sample has an unknown domain");
+      if (IsOutOfRange(c.temporary_objects(i)) || IsOutOfRange(c.temporary_bytes(i))) {
+        return Damaged("a value is out of range");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddSamples() {
+    size_t first_location = 0;
+    size_t first_value = 0;
+    for (size_t i = 0; i < raw_.samples.size(); ++i) {
+      const RawSample& raw = raw_.samples[i];
+      if (raw.values_end - first_value != column_.size()) {
+        return Damaged(absl::StrFormat("sample %d has %d values, not %d", i,
+                                       raw.values_end - first_value, column_.size()));
+      }
+      Sample sample;
+      for (size_t c = 0; c < column_.size(); ++c) {
+        if (column_[c] >= 0) {
+          sample.values.*kFields[column_[c]] = raw_.sample_values[first_value + c];
+        }
+      }
+      const bool has_caller = FillFromColumns(static_cast<int>(i), &sample);
+      FillFromLabel(raw, &sample);
+      absl::Status status = FillStack(first_location, raw.locations_end, has_caller, &sample);
+      if (!status.ok()) return status;
+      profile_.AddSample(sample);
+      first_location = raw.locations_end;
+      first_value = raw.values_end;
+    }
+    return absl::OkStatus();
+  }
+
+  bool FillFromColumns(int i, Sample* sample) const {
+    if (!raw_.header.has_value()) return false;
+    const pprof::Columns& columns = raw_.columns;
+    sample->process = columns.process(i);
+    sample->thread = static_cast<uint16_t>(columns.thread(i));
+    sample->domain = static_cast<Domain>(columns.domain(i));
+    sample->values.temporary_objects = columns.temporary_objects(i);
+    sample->values.temporary_bytes = columns.temporary_bytes(i);
+    return columns.has_caller(i);
+  }
+
+  // Without our columns the label is all that there is.
+  void FillFromLabel(const RawSample& raw, Sample* sample) const {
+    if (raw_.header.has_value() || !IsString(raw.domain_key) || !IsString(raw.domain)) return;
+    if (raw_.strings[raw.domain_key] != "domain") return;
+    sample->domain = DomainFromName(raw_.strings[raw.domain]);
+  }
+
+  absl::Status FillStack(size_t first, size_t last, bool has_caller, Sample* sample) {
+    stack_.clear();  // innermost first
+    for (size_t i = first; i < last; ++i) {
+      const auto location = locations_.find(raw_.sample_locations[i]);
+      if (location == locations_.end()) {
+        return Damaged(absl::StrFormat("a sample is at location %d, which does not exist",
+                                       raw_.sample_locations[i]));
+      }
+      stack_.insert(stack_.end(), frames_.begin() + location->second.first,
+                    frames_.begin() + location->second.second);
+    }
+    if (has_caller && stack_.empty()) return Damaged("a sample lacks its caller");
+    if (has_caller) sample->caller = stack_[0];
+    sample->node = NodeFor(stack_.rbegin(), stack_.rend() - (has_caller ? 1 : 0));
+    return absl::OkStatus();
+  }
+
+  // The node of a stack, outermost frame first. Neighbouring samples share their outer frames, so
+  // the way down from the root is taken from the last sample as far as it is the same.
+  template <typename Frames>
+  NodeId NodeFor(Frames begin, Frames end) {
+    size_t depth = 0;
+    while (begin != end && depth < path_.size() && path_[depth].first == *begin) {
+      ++begin;
+      ++depth;
+    }
+    path_.resize(depth);
+    NodeId node = depth == 0 ? 0 : path_.back().second;
+    for (; begin != end; ++begin) {
+      node = profile_.InternNode(node, *begin);
+      path_.emplace_back(*begin, node);
+    }
+    return node;
+  }
+
+  const RawProfile& raw_;
+  Profile profile_;
+  std::vector<StringId> strings_;
+  std::vector<int> column_;  // index in kColumns by position in a sample, -1: another figure
+  absl::flat_hash_map<uint64_t, FunctionId> functions_;
+  absl::flat_hash_map<uint64_t, StringId> mappings_;
+  std::vector<FrameId> frames_;
+  absl::flat_hash_map<uint64_t, std::pair<size_t, size_t>> locations_;  // id -> range of frames_
+  std::vector<FrameId> stack_;
+  std::vector<std::pair<FrameId, NodeId>> path_;  // of the last sample, outermost first
+};
+
+}  // namespace
+
+absl::StatusOr<Profile> BuildProfile(const RawProfile& raw, const ReadOptions& options) {
+  return ProfileBuilder(raw).Build(options.header_only);
+}
+
+}  // namespace memtrace

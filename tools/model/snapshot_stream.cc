@@ -1,0 +1,165 @@
+// Stream of a snapshot file -> RawProfile.
+
+#include <google/protobuf/wire_format_lite.h>
+
+#include <climits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "tools/model/snapshot_raw.h"
+
+namespace memtrace {
+namespace {
+
+namespace pb = google::protobuf;
+using pb::internal::WireFormatLite;
+
+absl::Status Damaged(absl::string_view what) { return absl::InvalidArgumentError(what); }
+
+class StreamReader {
+ public:
+  StreamReader(pb::io::CodedInputStream* in, const ReadOptions& options)
+      : in_(in), options_(options) {}
+
+  absl::Status Read() {
+    while (const uint32_t tag = in_->ReadTag()) {
+      absl::Status status = ReadField(tag);
+      if (!status.ok()) return status;
+      if (options_.header_only && raw_.header.has_value()) return absl::OkStatus();
+    }
+    if (!in_->ConsumedEntireMessage()) return Damaged("a field is cut short");
+    return absl::OkStatus();
+  }
+
+  RawProfile& raw() { return raw_; }
+
+ private:
+  absl::Status ReadField(uint32_t tag) {
+    const int field = WireFormatLite::GetTagFieldNumber(tag);
+    switch (WireFormatLite::GetTagWireType(tag)) {
+      case WireFormatLite::WIRETYPE_VARINT: {
+        uint64_t value;
+        if (!in_->ReadVarint64(&value)) return Damaged("a number is cut short");
+        if (field == pprof::Profile::kTimeNanosFieldNumber) raw_.time_nanos = value;
+        if (field == pprof::Profile::kDurationNanosFieldNumber) raw_.duration_nanos = value;
+        return absl::OkStatus();
+      }
+      case WireFormatLite::WIRETYPE_LENGTH_DELIMITED: {
+        uint32_t length;
+        if (!in_->ReadVarint32(&length) || length > INT_MAX ||
+            !in_->ReadString(&bytes_, static_cast<int>(length))) {
+          return Damaged("a field is cut short");
+        }
+        return ReadMessage(field);
+      }
+      default:
+        if (!WireFormatLite::SkipField(in_, tag)) return Damaged("a field is cut short");
+        return absl::OkStatus();
+    }
+  }
+
+  absl::Status ReadMessage(int field) {
+    switch (field) {
+      case pprof::Profile::kMemtraceFieldNumber:
+        return ReadExtension();
+      case pprof::Profile::kSampleTypeFieldNumber:
+        return Parse(&value_type_, "a sample type", [this] {
+          raw_.sample_types.emplace_back(value_type_.type(), value_type_.unit());
+          return absl::OkStatus();
+        });
+      case pprof::Profile::kSampleFieldNumber:
+        return Parse(&sample_, "a sample", [this] { return KeepSample(); });
+      case pprof::Profile::kMappingFieldNumber:
+        return Parse(&mapping_, "a mapping", [this] {
+          raw_.mappings.emplace_back(mapping_.id(), mapping_.filename());
+          return absl::OkStatus();
+        });
+      case pprof::Profile::kLocationFieldNumber:
+        return Parse(&location_, "a location", [this] { return KeepLocation(); });
+      case pprof::Profile::kFunctionFieldNumber:
+        return Parse(&function_, "a function", [this] {
+          raw_.functions.push_back(
+              {function_.id(), function_.name(), function_.filename(), function_.start_line()});
+          return absl::OkStatus();
+        });
+      case pprof::Profile::kStringTableFieldNumber:
+        raw_.strings.push_back(bytes_);
+        return absl::OkStatus();
+      default:
+        return absl::OkStatus();  // of a later version, or of no use here
+    }
+  }
+
+  template <typename Message, typename Keep>
+  absl::Status Parse(Message* message, const char* what, Keep keep) {
+    if (!message->ParseFromString(bytes_)) return Damaged(absl::StrCat(what, " cannot be decoded"));
+    return keep();
+  }
+
+  absl::Status ReadExtension() {
+    pprof::Extension extension;
+    if (!extension.ParseFromString(bytes_)) return Damaged("its header cannot be decoded");
+    if (extension.has_columns()) raw_.columns.MergeFrom(extension.columns());
+    if (extension.schema_version() == 0) return absl::OkStatus();  // columns only
+    if (raw_.header.has_value()) return Damaged("it has two headers");
+    if (extension.schema_version() > kSnapshotSchemaVersion) {
+      return absl::UnimplementedError(absl::StrFormat(
+          "made by memtrace %s, with format version %d; this memtrace reads up to "
+          "version %d: use a newer one",
+          extension.tool_version(), extension.schema_version(), kSnapshotSchemaVersion));
+    }
+    extension.clear_columns();
+    raw_.header = std::move(extension);
+    return absl::OkStatus();
+  }
+
+  absl::Status KeepSample() {
+    if (sample_.value_size() == 0) return Damaged("a sample has no values");
+    raw_.sample_locations.insert(raw_.sample_locations.end(), sample_.location_id().begin(),
+                                 sample_.location_id().end());
+    for (int64_t value : sample_.value()) {
+      if (IsOutOfRange(value)) return Damaged("a value is out of range");
+      raw_.sample_values.push_back(value);
+    }
+    RawSample raw{raw_.sample_locations.size(), raw_.sample_values.size(), 0, 0};
+    for (const pprof::Label& label : sample_.label()) {
+      if (label.str() == 0 || raw.domain_key != 0) continue;
+      raw.domain_key = label.key();
+      raw.domain = label.str();
+    }
+    raw_.samples.push_back(raw);
+    return absl::OkStatus();
+  }
+
+  absl::Status KeepLocation() {
+    for (const pprof::Line& line : location_.line()) {
+      raw_.lines.push_back({line.function_id(), line.line()});
+    }
+    raw_.locations.push_back(
+        {location_.id(), location_.mapping_id(), location_.address(), raw_.lines.size()});
+    return absl::OkStatus();
+  }
+
+  pb::io::CodedInputStream* in_;
+  const ReadOptions& options_;
+  RawProfile raw_;
+  std::string bytes_;
+  // Reused, so that their memory is.
+  pprof::ValueType value_type_;
+  pprof::Sample sample_;
+  pprof::Mapping mapping_;
+  pprof::Location location_;
+  pprof::Function function_;
+};
+
+}  // namespace
+
+absl::StatusOr<RawProfile> ReadRawProfile(pb::io::CodedInputStream* in,
+                                          const ReadOptions& options) {
+  StreamReader reader(in, options);
+  absl::Status status = reader.Read();
+  if (!status.ok()) return status;
+  return std::move(reader.raw());
+}
+
+}  // namespace memtrace
