@@ -52,19 +52,18 @@ struct Place {
   int64_t line = 0;
   std::string function;
   uint64_t address = 0;  // native
-
 };
 
 // Many stacks share few places.
 using PlaceRef = std::shared_ptr<const Place>;
 
 struct Row {
-  std::string key;            // equal in two profiles when they mean the same
+  std::string key;               // equal in two profiles when they mean the same
   std::vector<PlaceRef> frames;  // innermost first; one unless by traceback; none for other groups
-  std::string label;          // what the row is when it has no frame: a domain, a thread, ...
-  uint32_t domains = 0;       // bit i: Domain i contributed
-  Values values;              // of the profile, or of the new one
-  Values old_values;          // comparisons only
+  std::string label;             // what the row is when it has no frame: a domain, a thread, ...
+  uint32_t domains = 0;          // bit i: Domain i contributed
+  Values values;                 // of the profile, or of the new one
+  Values old_values;             // comparisons only
 };
 
 struct Table {
