@@ -214,9 +214,14 @@ def test_children_are_collected(session):
 
 def test_process_that_lives_on_keeps_its_region(session):
     code = (
-        "import subprocess\n"
+        "import glob, os, subprocess, time\n"
         "null = subprocess.DEVNULL\n"
-        "print(subprocess.Popen(['sleep', '60'], stdout=null, stderr=null).pid)\n"
+        "pid = subprocess.Popen(['sleep', '60'], stdout=null, stderr=null).pid\n"
+        # Popen returns when the kernel has the program, some time before its first instruction.
+        "while not glob.glob('%s/%d-*.region' % (os.environ['MEMTRACE_DIR'], pid)):\n"
+        "    time.sleep(0.01)\n"
+        "time.sleep(0.2)\n"
+        "print(pid)\n"
     )
     done = run(session, "-o", "a.mtr", sys.executable, "-c", code, check=True)
     pid = int(done.stdout)

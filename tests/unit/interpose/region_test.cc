@@ -244,17 +244,25 @@ TEST(FullRegion, AnAddressSpaceLimitLosesNothing) {
   ExpectEveryCallRecordedOrLost(false);
 }
 
-// A file system of one MiB in a mount namespace of the process's own.
+// A mount namespace of the process's own, whose mounts nobody else sees. Below chroot "/" need not
+// be a mount, but what holds the folder is.
+bool OwnMounts() {
+  if (unshare(CLONE_NEWNS) != 0) return false;
+  for (const char* mounted : {"/", "/dev/shm", "/dev"}) {
+    if (mount("none", mounted, nullptr, MS_REC | MS_PRIVATE, nullptr) == 0) return true;
+  }
+  return false;
+}
+
+// A file system of one MiB.
 bool MountTinyTmpfs() {
-  const char* folder = getenv("MEMTRACE_DIR");
-  return unshare(CLONE_NEWNS) == 0 &&
-         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         mount("tmpfs", folder, "tmpfs", 0, "size=1m,mode=0700") == 0;
+  return OwnMounts() &&
+         mount("tmpfs", getenv("MEMTRACE_DIR"), "tmpfs", 0, "size=1m,mode=0700") == 0;
 }
 
 bool MayMount() {
   const pid_t child = fork();
-  if (child == 0) _exit(unshare(CLONE_NEWNS) == 0 ? 0 : 1);
+  if (child == 0) _exit(OwnMounts() ? 0 : 1);
   int status = 1;
   waitpid(child, &status, 0);
   return status == 0;
