@@ -237,6 +237,7 @@ enum RegionFlag : uint32_t {
   kFlagStacksTruncated = 1u << 1,  // --stack-depth, or deeper than the recorder follows
   kFlagPrivate = 1u << 2,          // no file could be made: private memory, dies with the process
   kFlagThreaded = 1u << 3,         // more than one thread recorded: the peak has a bound
+  kFlagExactPeak = 1u << 4,        // MEMTRACE_EXACT_PEAK: the peak is exact with threads, too
 };
 
 enum class ProcessEnd : uint32_t {
