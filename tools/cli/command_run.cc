@@ -39,6 +39,7 @@ struct RunOptions {
   std::string output;
   bool force = false;
   int stack_depth = -1;
+  bool exact_peak = false;
   bool no_summary = false;
   bool quiet = false;
   std::vector<std::string> program;
@@ -131,6 +132,7 @@ absl::Status Run::Prepare() {
   if (options_.stack_depth >= 0) {
     variables_.emplace_back("MEMTRACE_STACK_DEPTH", absl::StrCat(options_.stack_depth));
   }
+  if (options_.exact_peak) variables_.emplace_back("MEMTRACE_EXACT_PEAK", "1");
   if (options_.quiet) variables_.emplace_back("MEMTRACE_QUIET", "1");
   return absl::OkStatus();
 }
@@ -285,6 +287,9 @@ void RegisterRun(CLI::App& app, int* status) {
                    "Frames recorded of each stack, innermost first; 0: all, 1: the line alone [0]")
       ->check(CLI::Range(0, 1 << 20))
       ->type_name("N");
+  command->add_flag("--exact-peak", options->exact_peak,
+                    "Make the peak exact with several threads, too: slower where they allocate "
+                    "at once");
   command->add_flag("--no-summary", options->no_summary, "No summary at the end");
   command->add_flag("-q,--quiet", options->quiet, "No status line, no summary; errors only");
   command->prefix_command();

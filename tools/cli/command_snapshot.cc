@@ -9,6 +9,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/region_table.h"
 #include "tools/cli/say.h"
+#include "tools/cli/series.h"
 #include "tools/model/snapshot_file.h"
 #include "tools/read/load.h"
 #include "tools/read/processes.h"
@@ -25,6 +26,8 @@ struct SnapshotOptions {
   std::string output;
   bool quiet = false;
   bool no_thread_label = false;
+  std::string every;
+  int count = 0;
   WriteOptions write;
 };
 
@@ -46,14 +49,22 @@ absl::StatusOr<RegionEntry> OnlyOne() {
       RegionTable(candidates)));
 }
 
-std::string DefaultOutput(const Profile& profile) {
-  if (profile.processes.empty()) return "memtrace.mtr";
-  const Process& process = profile.processes.front();
-  std::string name = ProgramName(process.command);
+std::string DefaultOutput(const std::vector<std::string>& command, int32_t pid) {
+  std::string name = ProgramName(command);
   for (char& c : name) {
     if (c == '/') c = '_';
   }
-  return absl::StrFormat("memtrace-%s.%d.mtr", name, process.pid);
+  return absl::StrFormat("memtrace-%s.%d.mtr", name, pid);
+}
+
+std::string DefaultOutput(const Profile& profile) {
+  if (profile.processes.empty()) return "memtrace.mtr";
+  return DefaultOutput(profile.processes.front().command, profile.processes.front().pid);
+}
+
+int Refuse(const absl::Status& status) {
+  Say(status.message());
+  return absl::IsInvalidArgument(status) ? kUsage : kFailure;
 }
 
 void TellWritten(const Profile& profile, const std::string& path) {
@@ -65,7 +76,28 @@ void TellWritten(const Profile& profile, const std::string& path) {
                       FormatSize(peak), path));
 }
 
+int Series(const SnapshotOptions& options) {
+  if (options.every.empty()) {
+    return Refuse(absl::InvalidArgumentError("--count goes with --every, for example --every 10s"));
+  }
+  absl::StatusOr<absl::Duration> every = ParsePeriod(options.every);
+  if (!every.ok()) return Refuse(every.status());
+  absl::StatusOr<RegionEntry> entry =
+      options.target.empty() ? OnlyOne() : ResolveRegion(options.target);
+  if (!entry.ok()) return Refuse(entry.status());
+  SeriesOptions series;
+  series.every = *every;
+  series.count = options.count;
+  series.output =
+      options.output.empty() ? DefaultOutput(entry->command, entry->pid) : options.output;
+  series.quiet = options.quiet;
+  series.write = options.write;
+  absl::Status status = TakeSeries(*entry, series);
+  return status.ok() ? 0 : Refuse(status);
+}
+
 int Snapshot(const SnapshotOptions& options) {
+  if (!options.every.empty() || options.count > 0) return Series(options);
   absl::StatusOr<Profile> profile = absl::UnknownError("");
   if (options.target.empty()) {
     absl::StatusOr<RegionEntry> entry = OnlyOne();
@@ -111,7 +143,18 @@ void RegisterSnapshot(CLI::App& app, int* status) {
                     "Do not label samples by thread");
   command->add_flag("--strict-pprof", options->write.strict_pprof,
                     "Plain pprof only, without what memtrace adds to it");
-  command->footer("Example: memtrace snapshot 4711 -o before.mtr");
+  command
+      ->add_option("--every", options->every,
+                   "A series of snapshots, one each 10s, 5m, ...: FILE-001.mtr, FILE-002.mtr, ...")
+      ->type_name("TIME");
+  command
+      ->add_option("--count", options->count,
+                   "How many of them; else until the process ends, or Ctrl-C")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command->footer(
+      "Example: memtrace snapshot 4711 -o before.mtr\n"
+      "Leaks:   memtrace snapshot 4711 --every 10s --count 6 -o leak");
   command->callback([options, status] {
     options->write.thread_label = !options->no_thread_label;
     *status = Snapshot(*options);

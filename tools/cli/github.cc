@@ -47,4 +47,9 @@ void AnnotateOnGitHub(const Breach& breach) {
   std::fputs(BreachAnnotation(breach, Environment("GITHUB_WORKSPACE")).c_str(), stderr);
 }
 
+void AnnotateOnGitHub(const GrowthBreach& breach, GroupBy by) {
+  if (Environment("GITHUB_ACTIONS") != "true") return;
+  std::fputs(GrowthAnnotation(breach, by, Environment("GITHUB_WORKSPACE")).c_str(), stderr);
+}
+
 }  // namespace memtrace

@@ -1,10 +1,11 @@
-// What a comparison leaves behind in a GitHub workflow: a table in the step's summary, and an
-// annotation for each broken limit. Nothing outside one.
+// What a comparison or a leak view leaves behind in a GitHub workflow: a table in the step's
+// summary, and an annotation for each broken limit. Nothing outside one.
 
 #ifndef MEMTRACE_TOOLS_CLI_GITHUB_H_
 #define MEMTRACE_TOOLS_CLI_GITHUB_H_
 
 #include "absl/status/status.h"
+#include "tools/model/leaks.h"
 #include "tools/model/threshold.h"
 #include "tools/render/render.h"
 
@@ -16,6 +17,7 @@ absl::Status SummarizeOnGitHub(const RenderInput& input);
 // With GITHUB_ACTIONS=true, prints the annotation on stderr: stdout is the report's, and the runner
 // reads both.
 void AnnotateOnGitHub(const Breach& breach);
+void AnnotateOnGitHub(const GrowthBreach& breach, GroupBy by);
 
 }  // namespace memtrace
 

@@ -13,7 +13,7 @@ namespace {
 
 const std::vector<std::string> kGroupNames = {"lineno", "filename", "function", "traceback",
                                               "domain", "thread",   "process"};
-const std::vector<std::string> kMetricNames = {"now", "peak", "total"};
+const std::vector<std::string> kMetricNames = {"now", "peak", "total", "temporary"};
 const std::vector<std::string> kFormatNames = {"text", "json", "csv", "markdown", "tracemalloc"};
 const std::vector<std::string> kColorNames = {"auto", "always", "never"};
 const std::vector<std::string> kDomainNames = {"malloc", "python.mem", "python.obj", "mmap"};
@@ -36,7 +36,8 @@ void AddViewOptions(CLI::App* command, ViewOptions* options) {
       ->capture_default_str();
   command
       ->add_option("--at", options->at,
-                   "Figures: live now, live at the peak, or total of all allocations")
+                   "Figures: live now, live at the peak, total ever allocated, or temporary\n"
+                   "(freed before their thread's next allocation)")
       ->check(CLI::IsMember(kMetricNames))
       ->capture_default_str();
   command->add_option("--top", options->top, "Rows to show; 0: all")

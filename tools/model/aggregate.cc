@@ -81,6 +81,8 @@ void SortRows(Table* table) {
   });
 }
 
+}  // namespace
+
 absl::Status CheckView(const View& view) {
   const bool by_place =
       view.by == GroupBy::kLine || view.by == GroupBy::kFile || view.by == GroupBy::kFunction;
@@ -91,8 +93,6 @@ absl::Status CheckView(const View& view) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
 int64_t SizeOf(const Values& values, Metric metric) {
   switch (metric) {
     case Metric::kNow:
@@ -101,6 +101,8 @@ int64_t SizeOf(const Values& values, Metric metric) {
       return values.peak_bytes;
     case Metric::kTotal:
       return values.alloc_bytes;
+    case Metric::kTemporary:
+      return values.temporary_bytes;
   }
   return 0;
 }
@@ -113,6 +115,8 @@ int64_t CountOf(const Values& values, Metric metric) {
       return values.peak_objects;
     case Metric::kTotal:
       return values.alloc_objects;
+    case Metric::kTemporary:
+      return values.temporary_objects;
   }
   return 0;
 }

@@ -30,7 +30,7 @@
 namespace memtrace {
 
 enum class GroupBy { kLine, kFile, kFunction, kTraceback, kDomain, kThread, kProcess };
-enum class Metric { kNow, kPeak, kTotal };
+enum class Metric { kNow, kPeak, kTotal, kTemporary };
 
 struct View {
   GroupBy by = GroupBy::kLine;
@@ -78,9 +78,18 @@ absl::StatusOr<Table> Aggregate(const Profile& profile, const View& view);
 absl::StatusOr<Table> Compare(const Profile& old_profile, const Profile& new_profile,
                               const View& view);
 
+// InvalidArgument for options that do not go together.
+absl::Status CheckView(const View& view);
+
 // Figures of a row under the table's metric.
 int64_t SizeOf(const Values& values, Metric metric);
 int64_t CountOf(const Values& values, Metric metric);
+
+// Whether a table of this metric also tells what became of the blocks: how much of them is live
+// still, and how many were temporary. Only these two count blocks that are gone.
+inline bool ShowsChurn(Metric metric) {
+  return metric == Metric::kTotal || metric == Metric::kTemporary;
+}
 
 // Indices of the processes that `pick` (a pid or a name; "": all) means.
 absl::StatusOr<std::vector<uint32_t>> PickProcesses(const Profile& profile,

@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -272,15 +273,29 @@ class Walker {
 absl::Status Grouping::Add(const Profile& profile, Column column) {
   absl::StatusOr<std::vector<uint32_t>> picked = PickProcesses(profile, view_.process);
   if (!picked.ok()) return picked.status();
+  AddProcesses(profile, *picked, column);
+  return absl::OkStatus();
+}
+
+void Grouping::AddProcesses(const Profile& profile, const std::vector<uint32_t>& picked,
+                            Column column) {
   std::vector<bool> wanted(std::max<size_t>(profile.processes.size(), 1), false);
-  for (uint32_t process : *picked) wanted[process] = true;
+  for (uint32_t process : picked) wanted[process] = true;
   if (profile.processes.empty()) wanted[0] = true;
   Walker walker(profile, this, column);
   for (const Sample& sample : profile.samples()) {
     if (sample.process < wanted.size() && wanted[sample.process]) walker.Add(sample);
   }
-  return absl::OkStatus();
 }
+
+std::vector<Values> Grouping::TakeColumn() {
+  std::vector<Values> column;
+  column.reserve(rows_.size());
+  for (Row& row : rows_) column.push_back(std::exchange(row.values, Values()));
+  return column;
+}
+
+Values Grouping::TakeSelected() { return std::exchange(selected_[kNew], Values()); }
 
 uint32_t Grouping::RowFor(std::string key, std::vector<PlaceRef> frames, std::string label) {
   auto [it, fresh] = row_ids_.try_emplace(key, static_cast<uint32_t>(rows_.size()));

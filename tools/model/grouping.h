@@ -1,6 +1,7 @@
 // How samples become rows; aggregate.h is the way in.
 //
-// One Grouping takes one profile, or an old and a new one: rows meet by their keys. Per profile a
+// One Grouping takes one profile, or an old and a new one, or a series of them: rows meet by their
+// keys. Per profile a
 // Walker remembers, for each (process, frame) and each (process, stack), what was worked out
 // before, so that the work grows with the number of different frames and not with the samples'
 // depth.
@@ -25,6 +26,12 @@ class Grouping {
   explicit Grouping(const View& view) : view_(view) {}
 
   absl::Status Add(const Profile& profile, Column column);
+  // The same for processes that are picked already.
+  void AddProcesses(const Profile& profile, const std::vector<uint32_t>& picked, Column column);
+
+  // For a series: the new column of all rows so far, by row; it begins anew at zero.
+  std::vector<Values> TakeColumn();
+  Values TakeSelected();  // their sum, likewise
 
   // Rows and sums, unordered.
   void MoveTo(Table* table) &&;

@@ -49,24 +49,9 @@ bool ParseScope(absl::string_view text, RuleScope* scope) {
 
 bool ParseMetric(absl::string_view text, Metric* metric) {
   if (text.empty()) return true;
-  for (Metric known : {Metric::kNow, Metric::kPeak, Metric::kTotal}) {
+  for (Metric known : {Metric::kNow, Metric::kPeak, Metric::kTotal, Metric::kTemporary}) {
     if (text != MetricWord(known)) continue;
     *metric = known;
-    return true;
-  }
-  return false;
-}
-
-// "2.5MiB" -> limit and unit.
-bool ParseAmount(absl::string_view text, Condition* condition) {
-  const size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
-  const std::string unit = absl::AsciiStrToLower(absl::StripAsciiWhitespace(text.substr(end)));
-  double number = 0;
-  if (end == 0 || !absl::SimpleAtod(text.substr(0, end), &number)) return false;
-  for (const UnitName& known : kUnits) {
-    if (unit != known.name) continue;
-    condition->limit = number * known.factor;
-    condition->unit = known.unit;
     return true;
   }
   return false;
@@ -80,7 +65,7 @@ absl::StatusOr<Condition> ParseCondition(absl::string_view rule, absl::string_vi
   if (sign == absl::string_view::npos) return BadRule(rule, "a condition needs > or >=");
   const absl::string_view word = absl::StripAsciiWhitespace(text.substr(0, sign));
   if (!ParseMetric(word, &condition.metric)) {
-    return BadRule(rule, absl::StrCat("\"", word, "\" is none of inuse, peak, alloc"));
+    return BadRule(rule, absl::StrCat("\"", word, "\" is none of inuse, peak, alloc, temporary"));
   }
   text.remove_prefix(sign + 1);
   condition.or_equal = absl::ConsumePrefix(&text, "=");
@@ -128,8 +113,32 @@ GroupBy GroupingFor(RuleScope scope) {
 
 }  // namespace
 
+bool ParseAmount(absl::string_view text, Condition* condition) {
+  const size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
+  const std::string unit = absl::AsciiStrToLower(absl::StripAsciiWhitespace(text.substr(end)));
+  double number = 0;
+  if (end == 0 || !absl::SimpleAtod(text.substr(0, end), &number)) return false;
+  for (const UnitName& known : kUnits) {
+    if (unit != known.name) continue;
+    condition->limit = number * known.factor;
+    condition->unit = known.unit;
+    return true;
+  }
+  return false;
+}
+
 const char* MetricWord(Metric metric) {
-  return metric == Metric::kNow ? "inuse" : metric == Metric::kPeak ? "peak" : "alloc";
+  switch (metric) {
+    case Metric::kNow:
+      return "inuse";
+    case Metric::kPeak:
+      return "peak";
+    case Metric::kTotal:
+      return "alloc";
+    case Metric::kTemporary:
+      return "temporary";
+  }
+  return "";
 }
 
 absl::StatusOr<Rule> ParseRule(absl::string_view text) {

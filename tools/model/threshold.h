@@ -3,9 +3,10 @@
 //   rule      = [ scope ":" ] condition { "&&" condition }
 //   scope     = "total" | "line" | "function" | "file"            default: total
 //   condition = [ metric ] ( ">" | ">=" ) number [ unit ]
-//   metric    = "inuse" | "peak" | "alloc"                         default: the one before, first
-//   inuse unit      = "%" | "B" | "kB" | "MB" | "GB" | "TB" | "KiB" | "MiB" | "GiB" | "TiB" |
-//   "blocks"
+//   metric    = "inuse" | "peak" | "alloc" | "temporary"
+//   unit      = "%" | "B" | "kB" | "MB" | "GB" | "TB" | "KiB" | "MiB" | "GiB" | "TiB" | "blocks"
+//
+// Without a metric it is that of the condition before, at first inuse.
 //
 // A number is the growth from OLD to NEW; a percentage is relative to OLD, and infinite for what
 // OLD did not have. A rule is broken when all its conditions hold for the total, or for any one
@@ -57,11 +58,14 @@ struct Breach {
 
 absl::StatusOr<Rule> ParseRule(absl::string_view text);
 
+// "2.5MiB" -> limit and unit; false when it is no amount.
+bool ParseAmount(absl::string_view text, Condition* condition);
+
 // The breach of one rule, or nothing.
 absl::StatusOr<std::optional<Breach>> CheckRule(const Rule& rule, const Profile& old_profile,
                                                 const Profile& new_profile, const View& view);
 
-const char* MetricWord(Metric metric);  // "inuse", "peak", "alloc"
+const char* MetricWord(Metric metric);  // "inuse", "peak", "alloc", "temporary"
 
 }  // namespace memtrace
 

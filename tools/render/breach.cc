@@ -41,6 +41,18 @@ std::string FileFor(const FileName& file, const std::string& workspace) {
   return file.shown;
 }
 
+// `row`: the one to blame, or null.
+std::string Annotation(const std::string& sentence, const Row* row, const std::string& workspace) {
+  std::string properties;
+  if (row != nullptr && !row->frames.empty()) {
+    const Place& place = *row->frames[0];
+    const std::string file = FileFor(place.file, workspace);
+    if (!file.empty()) absl::StrAppend(&properties, "file=", EscapeProperty(file), ",");
+    if (!file.empty() && place.line > 0) absl::StrAppend(&properties, "line=", place.line, ",");
+  }
+  return absl::StrCat("::error ", properties, "title=memtrace::", EscapeMessage(sentence), "\n");
+}
+
 }  // namespace
 
 std::string BreachSentence(const Breach& breach) {
@@ -66,16 +78,27 @@ std::string BreachSentence(const Breach& breach) {
   return text;
 }
 
-std::string BreachAnnotation(const Breach& breach, const std::string& workspace) {
-  std::string properties;
-  if (breach.row.has_value() && !breach.row->frames.empty()) {
-    const Place& place = *breach.row->frames[0];
-    const std::string file = FileFor(place.file, workspace);
-    if (!file.empty()) absl::StrAppend(&properties, "file=", EscapeProperty(file), ",");
-    if (!file.empty() && place.line > 0) absl::StrAppend(&properties, "line=", place.line, ",");
+std::string GrowthSentence(const GrowthBreach& breach, GroupBy by) {
+  const std::string rate = breach.limit.in_blocks
+                               ? absl::StrCat(FormatRate(breach.per_second), " blocks/s")
+                               : FormatSizeRate(breach.per_second);
+  std::string text =
+      absl::StrCat(breach.row == nullptr ? "live memory" : RowText(*breach.row, by),
+                   breach.row == nullptr ? " grows by " : ": grows by ", rate, " (confidence ",
+                   FormatConfidence(breach.confidence), "), past ", breach.limit.text);
+  if (breach.rows > 1) {
+    absl::StrAppend(&text, "; and ", breach.rows - 1, " more broke the same limit");
   }
-  return absl::StrCat("::error ", properties,
-                      "title=memtrace::", EscapeMessage(BreachSentence(breach)), "\n");
+  return text;
+}
+
+std::string BreachAnnotation(const Breach& breach, const std::string& workspace) {
+  return Annotation(BreachSentence(breach), breach.row.has_value() ? &*breach.row : nullptr,
+                    workspace);
+}
+
+std::string GrowthAnnotation(const GrowthBreach& breach, GroupBy by, const std::string& workspace) {
+  return Annotation(GrowthSentence(breach, by), breach.row, workspace);
 }
 
 }  // namespace memtrace

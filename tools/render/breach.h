@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "tools/model/leaks.h"
 #include "tools/model/threshold.h"
 
 namespace memtrace {
@@ -13,9 +14,13 @@ namespace memtrace {
 // main.py:9 (+1.1 MiB)"
 std::string BreachSentence(const Breach& breach);
 
+// "cache.py:12: grows by 1.2 KiB/s (confidence 99.7 %), past 1MiB/h"
+std::string GrowthSentence(const GrowthBreach& breach, GroupBy by);
+
 // "::error file=main.py,line=9,title=memtrace::..." with the runner's escapes. The file is relative
 // to `workspace` (its checkout) where it lies in it.
 std::string BreachAnnotation(const Breach& breach, const std::string& workspace);
+std::string GrowthAnnotation(const GrowthBreach& breach, GroupBy by, const std::string& workspace);
 
 }  // namespace memtrace
 

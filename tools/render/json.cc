@@ -60,6 +60,8 @@ Json TotalsJson(const Overview& overview) {
   json["peak_bound_bytes"] = overview.peak_bound;
   json["alloc_bytes"] = overview.alloc_bytes;
   json["alloc_blocks"] = overview.alloc_blocks;
+  json["temporary_bytes"] = overview.temporary_bytes;
+  json["temporary_blocks"] = overview.temporary_blocks;
   json["lost"] = overview.lost;
   return json;
 }
@@ -103,6 +105,26 @@ Json Share(int64_t part, int64_t whole) {
   return std::round(1e6 * static_cast<double>(part) / static_cast<double>(whole)) / 1e6;
 }
 
+Json FramesJson(const Row& row, SourceLines* sources) {
+  Json frames = Json::array();
+  for (const PlaceRef& place : row.frames) {
+    Json frame;
+    AddPlace(*place, sources, &frame);
+    frames.push_back(std::move(frame));
+  }
+  return frames;
+}
+
+// What became of a row's blocks.
+void AddChurn(const Values& values, Json* json) {
+  (*json)["alloc_size"] = values.alloc_bytes;
+  (*json)["alloc_count"] = values.alloc_objects;
+  (*json)["live_size"] = values.inuse_bytes;
+  (*json)["live_count"] = values.inuse_objects;
+  (*json)["temporary_size"] = values.temporary_bytes;
+  (*json)["temporary_count"] = values.temporary_objects;
+}
+
 Json RowJson(const Row& row, const Table& table, SourceLines* sources) {
   const Metric metric = table.view.metric;
   const int64_t size = SizeOf(row.values, metric);
@@ -119,18 +141,72 @@ Json RowJson(const Row& row, const Table& table, SourceLines* sources) {
     json["size_diff"] = size - SizeOf(row.old_values, metric);
     json["count_diff"] = count - CountOf(row.old_values, metric);
   }
-  if (table.view.by == GroupBy::kTraceback) {
-    json["frames"] = Json::array();
-    for (const PlaceRef& place : row.frames) {
-      Json frame;
-      AddPlace(*place, sources, &frame);
-      json["frames"].push_back(std::move(frame));
-    }
-  }
+  if (ShowsChurn(metric)) AddChurn(row.values, &json);
+  if (table.view.by == GroupBy::kTraceback) json["frames"] = FramesJson(row, sources);
   return json;
 }
 
+Json TrendJson(const Trend& trend) {
+  return {{"per_second", trend.slope},
+          {"error", trend.error},
+          {"r_squared", trend.r_squared},
+          {"confidence", trend.confidence}};
+}
+
+Json LeakJson(const LeakRow& leak, GroupBy by, SourceLines* sources) {
+  const Row& row = leak.row;
+  Json json;
+  AddPlace(row.frames.empty() ? Place{} : *row.frames[0], sources, &json);
+  if (row.frames.empty()) json["label"] = row.label;
+  json["domain"] = TextOrNull(DomainsText(row.domains));
+  json["size"] = leak.bytes.back();
+  json["count"] = leak.blocks.back();
+  json["size_diff"] = leak.bytes.back() - leak.bytes.front();
+  json["count_diff"] = leak.blocks.back() - leak.blocks.front();
+  json["sizes"] = leak.bytes;
+  json["counts"] = leak.blocks;
+  json["size_trend"] = TrendJson(leak.bytes_trend);
+  json["count_trend"] = TrendJson(leak.blocks_trend);
+  json["last_size_per_second"] = leak.lately;
+  if (by == GroupBy::kTraceback) json["frames"] = FramesJson(row, sources);
+  return json;
+}
+
+Json MomentJson(const LeakMoment& moment) {
+  return {{"snapshot", moment.name},
+          {"taken_unix_ns", moment.taken_realtime_ns},
+          {"elapsed_ns", moment.elapsed_ns},
+          {"now_bytes", moment.bytes},
+          {"now_blocks", moment.blocks}};
+}
+
+// File names need not be UTF-8; JSON must be.
+std::string Dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace
+
+std::string RenderLeaksJson(const LeakInput& input) {
+  const LeakTable& table = *input.table;
+  Json json;
+  json["schema_version"] = kJsonSchemaVersion;
+  json["kind"] = "leaks";
+  json["view"] = ViewJson(table.view);
+  AddProfile(*input.profile, table.view.process, &json);
+  json["snapshots"] = Json::array();
+  for (const LeakMoment& moment : table.moments) json["snapshots"].push_back(MomentJson(moment));
+  json["size_trend"] = TrendJson(table.total_bytes);
+  json["count_trend"] = TrendJson(table.total_blocks);
+  SourceLines sources(*input.profile);
+  json["rows"] = Json::array();
+  for (size_t i = 0; i < input.ShownRows(); ++i) {
+    json["rows"].push_back(LeakJson(table.rows[i], table.view.by, &sources));
+  }
+  json["more_rows"] = table.rows.size() - input.ShownRows();
+  json["stopped_rows"] = table.stopped;
+  return Dump(json);
+}
 
 std::string RenderJson(const RenderInput& input) {
   const Table& table = *input.table;
@@ -150,8 +226,7 @@ std::string RenderJson(const RenderInput& input) {
     json["rows"].push_back(RowJson(table.rows[i], table, &sources));
   }
   json["more_rows"] = table.rows.size() - input.ShownRows();
-  // File names need not be UTF-8; JSON must be.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return Dump(json);
 }
 
 }  // namespace memtrace

@@ -1,3 +1,5 @@
+#include "tools/render/markdown.h"
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "tools/render/render.h"
@@ -6,10 +8,8 @@
 #include "tools/render/words.h"
 
 namespace memtrace {
-namespace {
 
-// Text that Markdown shall not take for mark-up, nor a browser for HTML.
-std::string Escape(const std::string& text) {
+std::string MarkdownText(const std::string& text) {
   return absl::StrReplaceAll(text, {{"\\", "\\\\"},
                                     {"|", "\\|"},
                                     {"*", "\\*"},
@@ -22,39 +22,40 @@ std::string Escape(const std::string& text) {
                                     {"&", "&amp;"}});
 }
 
-// A code span in a table cell: a backtick inside needs a longer fence, a bar must be escaped.
-std::string Code(const std::string& text) {
+std::string MarkdownCode(const std::string& text) {
   if (text.empty()) return "";
   const std::string fence = text.find('`') == std::string::npos ? "`" : "`` ";
   const std::string end = fence == "`" ? "`" : " ``";
   return absl::StrCat(fence, absl::StrReplaceAll(text, {{"|", "\\|"}}), end);
 }
 
+std::string MarkdownPlace(const Row& row, GroupBy by) {
+  std::string text = MarkdownText(RowText(row, by));
+  for (size_t i = 1; i < row.frames.size(); ++i) {
+    absl::StrAppend(&text, "<br>", MarkdownText(PlaceText(*row.frames[i], by)));
+  }
+  return text;
+}
+
+namespace {
+
 std::string Heading(const RenderInput& input) {
   const std::string& pick = input.table->view.process;
   const Overview after = Summarize(*input.profile, pick);
   if (!input.table->is_comparison) {
-    return absl::StrCat("**memtrace** ", Escape(ProcessText(after)), "  \npeak **", PeakText(after),
-                        "**, now **", FormatSize(after.now_bytes), "**, ",
-                        FormatCount(after.alloc_blocks), " allocations, ", Escape(LostText(after)),
-                        "\n\n");
+    return absl::StrCat("**memtrace** ", MarkdownText(ProcessText(after)), "  \npeak **",
+                        PeakText(after), "**, now **", FormatSize(after.now_bytes), "**, ",
+                        FormatCount(after.alloc_blocks), " allocations, ",
+                        MarkdownText(LostText(after)), "\n\n");
   }
   const Overview before = Summarize(*input.old_profile, pick);
-  return absl::StrCat("**memtrace** old: ", Escape(ProcessText(before)), ", ",
-                      Escape(LostText(before)), "  \nnew: ", Escape(ProcessText(after)), ", ",
-                      Escape(LostText(after)), "  \nnow ", FormatSize(before.now_bytes), " → **",
-                      FormatSize(after.now_bytes), "** (",
+  return absl::StrCat("**memtrace** old: ", MarkdownText(ProcessText(before)), ", ",
+                      MarkdownText(LostText(before)), "  \nnew: ", MarkdownText(ProcessText(after)),
+                      ", ", MarkdownText(LostText(after)), "  \nnow ", FormatSize(before.now_bytes),
+                      " → **", FormatSize(after.now_bytes), "** (",
                       FormatSignedSize(after.now_bytes - before.now_bytes), "), peak ",
                       FormatSize(before.peak_bytes), " → **", FormatSize(after.peak_bytes), "** (",
                       FormatSignedSize(after.peak_bytes - before.peak_bytes), ")\n\n");
-}
-
-std::string Stack(const Row& row, GroupBy by) {
-  std::string text = Escape(RowText(row, by));
-  for (size_t i = 1; i < row.frames.size(); ++i) {
-    absl::StrAppend(&text, "<br>", Escape(PlaceText(*row.frames[i], by)));
-  }
-  return text;
 }
 
 std::string RowLine(const Row& row, const Table& table, SourceLines* sources) {
@@ -70,9 +71,23 @@ std::string RowLine(const Row& row, const Table& table, SourceLines* sources) {
     absl::StrAppend(&line, " ", FormatSignedCount(count - CountOf(row.old_values, metric)), " |");
   }
   absl::StrAppend(&line, " ", FormatAverage(size, count), " | ",
-                  FormatShare(size, SizeOf(table.whole, metric)), " | ", Stack(row, table.view.by),
-                  " | ", row.frames.empty() ? "" : Code(sources->Text(*row.frames[0])), " |\n");
+                  FormatShare(size, SizeOf(table.whole, metric)), " | ");
+  if (ShowsChurn(metric)) {
+    absl::StrAppend(&line, FormatSize(row.values.inuse_bytes), " | ",
+                    FormatShare(row.values.temporary_objects, row.values.alloc_objects), " | ");
+  }
+  absl::StrAppend(&line, MarkdownPlace(row, table.view.by), " | ",
+                  row.frames.empty() ? "" : MarkdownCode(sources->Text(*row.frames[0])), " |\n");
   return line;
+}
+
+std::string TableHeading(const Table& table) {
+  const bool churn = ShowsChurn(table.view.metric);
+  return absl::StrCat(table.is_comparison ? "| Size | Change | Count | Change | Average | Share |"
+                                          : "| Size | Count | Average | Share |",
+                      churn ? " Live | Temporary |" : "", " Where (", ViewText(table.view),
+                      ") | Source |\n|", table.is_comparison ? "---:|---:|" : "",
+                      "---:|---:|---:|---:|", churn ? "---:|---:|" : "", ":---|:---|\n");
 }
 
 }  // namespace
@@ -81,13 +96,7 @@ std::string RenderMarkdown(const RenderInput& input, size_t max_bytes) {
   const Table& table = *input.table;
   std::string out = Heading(input);
   if (table.rows.empty()) return absl::StrCat(out, "No difference, or nothing to show.\n");
-  absl::StrAppend(&out,
-                  table.is_comparison
-                      ? "| Size | Change | Count | Change | Average | Share | Where ("
-                      : "| Size | Count | Average | Share | Where (",
-                  ViewText(table.view), ") | Source |\n",
-                  table.is_comparison ? "|---:|---:|---:|---:|---:|---:|:---|:---|\n"
-                                      : "|---:|---:|---:|---:|:---|:---|\n");
+  absl::StrAppend(&out, TableHeading(table));
   SourceLines sources(*input.profile);
   size_t shown = 0;
   for (; shown < input.ShownRows(); ++shown) {

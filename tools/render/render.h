@@ -16,7 +16,9 @@
 #include <cstddef>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "tools/model/aggregate.h"
+#include "tools/model/leaks.h"
 #include "tools/model/profile.h"
 #include "tools/render/terminal.h"
 
@@ -46,6 +48,25 @@ std::string RenderCsv(const RenderInput& input);
 // At most max_bytes (0: no limit): rows that do not fit are counted, not shown.
 std::string RenderMarkdown(const RenderInput& input, size_t max_bytes = 0);
 std::string RenderTracemalloc(const RenderInput& input);
+
+// The leak view (tools/model/leaks.h). tracemalloc has no form for it: InvalidArgument.
+struct LeakInput {
+  const Profile* profile = nullptr;  // the latest snapshot
+  const LeakTable* table = nullptr;
+  size_t top = 10;  // 0: all
+  Terminal terminal;
+
+  size_t ShownRows() const {
+    return top == 0 ? table->rows.size() : std::min(top, table->rows.size());
+  }
+};
+
+absl::StatusOr<std::string> RenderLeaks(const LeakInput& input, Format format);
+
+std::string RenderLeaksText(const LeakInput& input);
+std::string RenderLeaksJson(const LeakInput& input);
+std::string RenderLeaksCsv(const LeakInput& input);
+std::string RenderLeaksMarkdown(const LeakInput& input);
 
 // The lines above a table, as the end-of-run summary shows them too.
 std::string RenderHeader(const Profile& profile, const std::string& pick, const Terminal& terminal);

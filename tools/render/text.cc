@@ -44,9 +44,14 @@ std::string ComparisonHeader(const RenderInput& input) {
       Change("peak", before.peak_bytes, after.peak_bytes, t), "\n", NotesText(after, t));
 }
 
-std::vector<std::string> Headings(bool comparison) {
-  if (comparison) return {"size", "change", "count", "change", "average", "share"};
-  return {"size", "count", "average", "share"};
+std::vector<std::string> Headings(const Table& table) {
+  std::vector<std::string> headings = {"size", "count", "average", "share"};
+  if (table.is_comparison) headings = {"size", "change", "count", "change", "average", "share"};
+  if (ShowsChurn(table.view.metric)) {
+    headings.emplace_back("live");
+    headings.emplace_back("temporary");
+  }
+  return headings;
 }
 
 std::vector<TextCell> Figures(const Row& row, const Table& table) {
@@ -64,6 +69,10 @@ std::vector<TextCell> Figures(const Row& row, const Table& table) {
   }
   cells.push_back({FormatAverage(size, count)});
   cells.push_back({FormatShare(size, SizeOf(table.whole, metric))});
+  if (ShowsChurn(metric)) {
+    cells.push_back({FormatSize(row.values.inuse_bytes)});
+    cells.push_back({FormatShare(row.values.temporary_objects, row.values.alloc_objects)});
+  }
   return cells;
 }
 
@@ -84,8 +93,10 @@ std::string Remainder(const RenderInput& input) {
   const size_t shown = input.ShownRows();
   const size_t hidden = table.rows.size() - shown;
   if (table.rows.empty()) {
-    return table.is_comparison ? "No difference.\n"
-                               : "Nothing to show: no sample passed the filters.\n";
+    if (table.is_comparison) return "No difference.\n";
+    return table.view.metric == Metric::kTemporary && !table.selected.IsZero()
+               ? "Nothing to show: no block was freed before its thread's next allocation.\n"
+               : "Nothing to show: no sample passed the filters.\n";
   }
   if (hidden == 0) return "";
   Values rest;
@@ -122,7 +133,7 @@ std::string RenderText(const RenderInput& input) {
                         ? ComparisonHeader(input)
                         : RenderHeader(*input.profile, table.view.process, input.terminal);
   SourceLines sources(*input.profile);
-  TextTable text(input.terminal, Headings(table.is_comparison), ViewText(table.view));
+  TextTable text(input.terminal, Headings(table), ViewText(table.view));
   for (size_t i = 0; i < input.ShownRows(); ++i) {
     text.Add(ToTextRow(table.rows[i], table, &sources));
   }

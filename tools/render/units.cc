@@ -50,6 +50,23 @@ std::string FormatSignedCount(int64_t count) {
   return absl::StrCat(count >= 0 ? "+" : "", FormatCount(count));
 }
 
+std::string FormatSizeRate(double bytes_per_second) {
+  if (std::fabs(bytes_per_second) < 100) return absl::StrCat(FormatRate(bytes_per_second), " B/s");
+  return absl::StrCat(SizeText(bytes_per_second, false), "/s");
+}
+
+std::string FormatRate(double per_second) {
+  const double size = std::fabs(per_second);
+  if (size >= 100 && size < 9e18) return FormatCount(std::llround(per_second));
+  if (size > 0 && size < 0.001) return absl::StrFormat("%.0e", per_second);
+  return absl::StrFormat("%.3g", per_second);
+}
+
+std::string FormatConfidence(double confidence) {
+  if (confidence >= 0.9995) return ">99.9 %";
+  return absl::StrFormat("%.1f %%", 100 * confidence);
+}
+
 std::string FormatShare(int64_t part, int64_t whole) {
   if (whole <= 0) return "";
   return absl::StrFormat("%.1f %%", 100.0 * static_cast<double>(part) / static_cast<double>(whole));

@@ -16,6 +16,13 @@ std::string FormatAverage(int64_t bytes, int64_t count);  // "" without blocks
 std::string FormatCount(int64_t count);        // "755,181"
 std::string FormatSignedCount(int64_t count);  // "+4", "-1,000", "+0"
 
+// Something a second, to three digits: "1.2 KiB/s", "0.028 B/s"; "12.5", "-0.03", "1,200".
+std::string FormatSizeRate(double bytes_per_second);
+std::string FormatRate(double per_second);
+
+// "98.2 %", and ">99.9 %" for what would be rounded to certainty.
+std::string FormatConfidence(double confidence);
+
 // "18.6 %"; "" when the whole is not positive.
 std::string FormatShare(int64_t part, int64_t whole);
 

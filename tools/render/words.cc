@@ -86,6 +86,8 @@ Overview Summarize(const Profile& profile, const std::string& pick) {
   overview.now_blocks = sum.inuse_objects;
   overview.alloc_bytes = sum.alloc_bytes;
   overview.alloc_blocks = sum.alloc_objects;
+  overview.temporary_bytes = sum.temporary_bytes;
+  overview.temporary_blocks = sum.temporary_objects;
   for (auto& [reason, loss] : losses) overview.losses.push_back(std::move(loss));
   return overview;
 }
@@ -193,9 +195,8 @@ std::string DomainsText(uint32_t domains, const char* separator) {
 }
 
 std::string ViewText(const View& view) {
-  const char* when = view.metric == Metric::kNow    ? "now"
-                     : view.metric == Metric::kPeak ? "at peak"
-                                                    : "all allocations";
+  constexpr const char* kWhen[] = {"now", "at peak", "all allocations", "temporary"};
+  const char* when = kWhen[static_cast<int>(view.metric)];
   const char* what = "";
   switch (view.by) {
     case GroupBy::kLine:
@@ -237,7 +238,8 @@ const char* NameOf(GroupBy by) {
 }
 
 const char* NameOf(Metric metric) {
-  return metric == Metric::kNow ? "now" : metric == Metric::kPeak ? "peak" : "total";
+  constexpr const char* kNames[] = {"now", "peak", "total", "temporary"};
+  return kNames[static_cast<int>(metric)];
 }
 
 }  // namespace memtrace

@@ -22,6 +22,8 @@ struct Overview {
   int64_t peak_bound = 0;
   int64_t alloc_bytes = 0;
   int64_t alloc_blocks = 0;
+  int64_t temporary_bytes = 0;
+  int64_t temporary_blocks = 0;
   uint64_t lost = 0;
   std::vector<LossCount> losses;  // by reason
   std::vector<const Process*> processes;
