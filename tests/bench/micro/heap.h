@@ -1,5 +1,4 @@
-// Blocks that do not exist: addresses that the recorder keeps books on and nobody touches. Below
-// 32 GiB, where also the part of the live table lies that Valgrind has room for.
+// Blocks that do not exist: addresses that the recorder keeps books on and nobody touches.
 
 #ifndef MEMTRACE_TESTS_BENCH_MICRO_HEAP_H_
 #define MEMTRACE_TESTS_BENCH_MICRO_HEAP_H_
