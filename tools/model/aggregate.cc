@@ -44,6 +44,7 @@ int CompareTracebacks(const Row& a, const Row& b) {
   for (size_t i = 0; i < a.frames.size() && i < b.frames.size(); ++i) {
     const Place& x = *a.frames[a.frames.size() - 1 - i];
     const Place& y = *b.frames[b.frames.size() - 1 - i];
+    if (&x == &y) continue;
     if (const int order = x.file.recorded.compare(y.file.recorded)) return order;
     if (x.line != y.line) return x.line < y.line ? -1 : 1;
   }
@@ -57,11 +58,13 @@ struct SortKey {
   int64_t size;
   int64_t count_change;
   int64_t count;
+  uint32_t row;
 };
 
-SortKey SortKeyOf(const Row& row, const Table& table) {
+SortKey SortKeyOf(uint32_t index, const Table& table) {
+  const Row& row = table.rows[index];
   const Metric metric = table.view.metric;
-  SortKey key{0, SizeOf(row.values, metric), 0, CountOf(row.values, metric)};
+  SortKey key{0, SizeOf(row.values, metric), 0, CountOf(row.values, metric), index};
   if (table.is_comparison) {
     key.size_change = std::abs(key.size - SizeOf(row.old_values, metric));
     key.count_change = std::abs(key.count - CountOf(row.old_values, metric));
@@ -69,16 +72,22 @@ SortKey SortKeyOf(const Row& row, const Table& table) {
   return key;
 }
 
+// The keys are sorted, not the rows: those are large.
 void SortRows(Table* table) {
-  std::sort(table->rows.begin(), table->rows.end(), [table](const Row& a, const Row& b) {
-    const SortKey x = SortKeyOf(a, *table);
-    const SortKey y = SortKeyOf(b, *table);
+  std::vector<SortKey> keys;
+  keys.reserve(table->rows.size());
+  for (uint32_t i = 0; i < table->rows.size(); ++i) keys.push_back(SortKeyOf(i, *table));
+  std::sort(keys.begin(), keys.end(), [table](const SortKey& x, const SortKey& y) {
     if (x.size_change != y.size_change) return x.size_change > y.size_change;
     if (x.size != y.size) return x.size > y.size;
     if (x.count_change != y.count_change) return x.count_change > y.count_change;
     if (x.count != y.count) return x.count > y.count;
-    return CompareTracebacks(a, b) > 0;
+    return CompareTracebacks(table->rows[x.row], table->rows[y.row]) > 0;
   });
+  std::vector<Row> sorted;
+  sorted.reserve(keys.size());
+  for (const SortKey& key : keys) sorted.push_back(std::move(table->rows[key.row]));
+  table->rows = std::move(sorted);
 }
 
 }  // namespace

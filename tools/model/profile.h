@@ -151,6 +151,9 @@ class Profile {
   FrameId InternFrame(const Frame& frame);
   NodeId InternNode(NodeId parent, FrameId frame);
 
+  // Room for that many, so that tables need not grow step by step. A hint: they grow all the same.
+  void Reserve(size_t nodes, size_t samples);
+
   // Adds the values to the sample of the same key, or makes it.
   void AddSample(const Sample& sample);
 
@@ -201,6 +204,7 @@ class Profile {
   std::vector<Function> functions_;
   std::vector<Frame> frames_;
   std::vector<Node> nodes_;
+  std::vector<NodeId> last_child_;  // of each node, the child asked for last; 0: none
   std::vector<Sample> samples_;
   absl::flat_hash_map<std::string, StringId> string_ids_;
   absl::flat_hash_map<std::tuple<StringId, StringId, int64_t>, FunctionId> function_ids_;

@@ -262,6 +262,7 @@ class ProfileBuilder {
   }
 
   absl::Status AddSamples() {
+    profile_.Reserve(0, raw_.samples.size());
     size_t first_location = 0;
     size_t first_value = 0;
     for (size_t i = 0; i < raw_.samples.size(); ++i) {

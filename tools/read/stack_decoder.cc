@@ -1,5 +1,7 @@
 #include "tools/read/stack_decoder.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_format.h"
 
 namespace memtrace {
@@ -13,7 +15,7 @@ StackDecoder::StackDecoder(const RegionFile& region, const std::vector<Module>& 
       nodes_(region, kNodes),
       frames_(region, kFrames),
       codes_(region, kCodes) {
-  node_ids_[0] = 0;
+  node_ids_.push_back(0);
   frame_ids_[0] = 0;
   string_ids_[0] = 0;
 }
@@ -31,10 +33,10 @@ absl::StatusOr<StringId> StackDecoder::Text(uint32_t id) {
 
 // Climbs to the nearest known ancestor, then comes down again: stacks may be deeper than our own.
 absl::StatusOr<NodeId> StackDecoder::Node(uint32_t node) {
-  if (auto it = node_ids_.find(node); it != node_ids_.end()) return it->second;
-  std::vector<std::pair<uint32_t, uint32_t>> climbed;  // node, frame
-  auto known = node_ids_.end();
-  for (uint32_t at = node; (known = node_ids_.find(at)) == node_ids_.end();) {
+  NodeId parent = Known(node);
+  if (parent != kUnknown) return parent;
+  climbed_.clear();
+  for (uint32_t at = node; (parent = Known(at)) == kUnknown;) {
     NodeRecord record;
     if (at >= nodes_.Count() || !nodes_.Copy(at, &record)) {
       return Damaged(absl::StrFormat("stack %d is outside the file", at));
@@ -43,15 +45,18 @@ absl::StatusOr<NodeId> StackDecoder::Node(uint32_t node) {
       return Damaged(
           absl::StrFormat("stack %d has frame %d and parent %d", at, record.frame, record.parent));
     }
-    climbed.emplace_back(at, record.frame);
+    climbed_.emplace_back(at, record.frame);
     at = record.parent;
   }
-  NodeId parent = known->second;
-  for (; !climbed.empty(); climbed.pop_back()) {
-    absl::StatusOr<FrameId> frame = Frame(climbed.back().second);
+  // A parent's number is smaller than its child's: `node` is the highest, and it is in the file.
+  if (node >= node_ids_.size()) {
+    node_ids_.resize(std::max<size_t>(node + size_t{1}, node_ids_.size() * 2), kUnknown);
+  }
+  for (; !climbed_.empty(); climbed_.pop_back()) {
+    absl::StatusOr<FrameId> frame = Frame(climbed_.back().second);
     if (!frame.ok()) return frame.status();
     parent = profile_->InternNode(parent, *frame);
-    node_ids_[climbed.back().first] = parent;
+    node_ids_[climbed_.back().first] = parent;
   }
   return parent;
 }

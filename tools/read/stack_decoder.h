@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -29,6 +30,9 @@ class StackDecoder {
   absl::StatusOr<FrameId> Frame(uint32_t frame);
 
  private:
+  static constexpr NodeId kUnknown = UINT32_MAX;
+
+  NodeId Known(uint32_t node) const { return node < node_ids_.size() ? node_ids_[node] : kUnknown; }
   absl::StatusOr<FrameId> PythonFrame(const FrameRecord& record, uint32_t code);
   absl::StatusOr<FrameId> NativeFrame(const FrameRecord& record, uint32_t module);
   absl::StatusOr<StringId> Text(uint32_t id);
@@ -41,7 +45,10 @@ class StackDecoder {
   const SectionView nodes_;
   const SectionView frames_;
   const SectionView codes_;
-  absl::flat_hash_map<uint32_t, NodeId> node_ids_;
+  // By node of the region; kUnknown where it has not been asked for. Grows to the highest one that
+  // is in the file.
+  std::vector<NodeId> node_ids_;
+  std::vector<std::pair<uint32_t, uint32_t>> climbed_;  // node, frame; kept for its memory
   absl::flat_hash_map<uint32_t, FrameId> frame_ids_;
   absl::flat_hash_map<uint32_t, StringId> string_ids_;
 };
