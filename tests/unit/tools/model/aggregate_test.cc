@@ -17,6 +17,8 @@ constexpr GroupBy kAllGroups[] = {GroupBy::kLine,      GroupBy::kFile,   GroupBy
                                   GroupBy::kTraceback, GroupBy::kDomain, GroupBy::kThread,
                                   GroupBy::kProcess};
 
+constexpr Metric kAllMetrics[] = {Metric::kNow, Metric::kPeak, Metric::kTotal, Metric::kTemporary};
+
 Table Aggregated(const Profile& profile, const View& view) {
   absl::StatusOr<Table> table = Aggregate(profile, view);
   EXPECT_TRUE(table.ok()) << table.status();
@@ -44,7 +46,7 @@ std::vector<std::string> Places(const Table& table) {
 std::vector<View> Views() {
   std::vector<View> views;
   for (GroupBy by : kAllGroups) {
-    for (Metric metric : {Metric::kNow, Metric::kPeak, Metric::kTotal}) {
+    for (Metric metric : kAllMetrics) {
       View view;
       view.by = by;
       view.metric = metric;
@@ -216,51 +218,119 @@ TEST(Compare, ChangesSumToTheTotals) {
     const Profile a = RandomProfile(seed), b = RandomProfile(seed + 100);
     for (const View& view : Views()) {
       const Table table = Compared(a, b, view);
-      int64_t change = 0;
-      for (const auto& [key, row] : Changes(table, 1)) change += row.first;
-      EXPECT_EQ(change,
-                SizeOf(table.selected, view.metric) - SizeOf(table.old_selected, view.metric));
+      Change sum = {0, 0};
+      for (const auto& [key, row] : Changes(table, 1)) {
+        sum.first += row.first;
+        sum.second += row.second;
+      }
+      const Values &before = table.old_selected, &after = table.selected;
+      EXPECT_EQ(sum.first, SizeOf(after, view.metric) - SizeOf(before, view.metric));
+      EXPECT_EQ(sum.second, CountOf(after, view.metric) - CountOf(before, view.metric));
     }
   }
 }
 
-// The profile without what the domains leave out.
-Profile OnlyDomains(const Profile& profile, const std::vector<Domain>& domains) {
+// The samples for which `keep` holds, with their stacks.
+template <typename Keep>
+Profile Only(const Profile& profile, Keep keep) {
   Profile kept;
   kept.processes = profile.processes;
+  const auto frame = [&](FrameId id) {
+    if (id == 0) return FrameId{0};
+    Frame copy = profile.frame(id);
+    Function function = profile.function(copy.function);
+    function.name = kept.InternString(profile.string(function.name));
+    function.filename = kept.InternString(profile.string(function.filename));
+    copy.function = kept.InternFunction(function);
+    copy.module = kept.InternString(profile.string(copy.module));
+    return kept.InternFrame(copy);
+  };
   for (Sample sample : profile.samples()) {
-    if (std::find(domains.begin(), domains.end(), sample.domain) == domains.end()) {
-      sample.values = {};
-    }
-    kept.AddSample({0, 0, sample.domain, sample.thread, sample.process, sample.values});
+    if (!keep(sample)) continue;
+    std::vector<FrameId> stack;
+    for (FrameId id : profile.Stack(sample.node)) stack.insert(stack.begin(), frame(id));
+    sample.node = Stack(&kept, stack);
+    sample.caller = frame(sample.caller);
+    kept.AddSample(sample);
   }
   return kept;
 }
 
-TEST(Compare, FiltersCommute) {
+// The file that a sample belongs to without --own, as recorded.
+std::string FileOf(const Profile& profile, const Sample& sample) {
+  const std::vector<FrameId> stack = profile.Stack(sample.node);
+  const FrameId id = stack.empty() ? sample.caller : stack[0];
+  return id == 0 ? "" : profile.string(profile.function(profile.frame(id).function).filename);
+}
+
+// Comparing and then leaving out is the same as leaving out and then comparing, for every grouping
+// and metric.
+template <typename Keep>
+void ExpectFilterCommutes(const View& filter, Keep keep) {
+  for (uint32_t seed = 0; seed < 5; ++seed) {
+    const Profile a = RandomProfile(seed), b = RandomProfile(seed + 100);
+    const Profile kept_a = Only(a, [&](const Sample& s) { return keep(a, s); });
+    const Profile kept_b = Only(b, [&](const Sample& s) { return keep(b, s); });
+    EXPECT_LT(kept_a.samples().size(), a.samples().size());
+    for (GroupBy by : kAllGroups) {
+      for (Metric metric : kAllMetrics) {
+        View filtered = filter, plain;
+        filtered.by = plain.by = by;
+        filtered.metric = plain.metric = metric;
+        filtered.own = plain.own = filter.own;
+        const auto changes = Changes(WithReadableKeys(Compared(kept_a, kept_b, plain)), 1);
+        EXPECT_FALSE(changes.empty());
+        EXPECT_EQ(changes, Changes(WithReadableKeys(Compared(a, b, filtered)), 1))
+            << static_cast<int>(by) << " " << static_cast<int>(metric);
+      }
+    }
+  }
+}
+
+TEST(Compare, FilterByDomainCommutes) {
+  View view;
+  view.domains = {Domain::kMalloc, Domain::kMmap};
+  const auto keep = [](const Profile&, const Sample& s) {
+    return s.domain == Domain::kMalloc || s.domain == Domain::kMmap;
+  };
+  ExpectFilterCommutes(view, keep);
+  view.own = true;
+  ExpectFilterCommutes(view, keep);
+}
+
+TEST(Compare, FilterByFileCommutes) {
+  const auto is_json = [](const Profile& p, const Sample& s) {
+    return FileOf(p, s).find("/json/") != std::string::npos;
+  };
+  View view;
+  view.include = {"*/json/*"};
+  ExpectFilterCommutes(view, is_json);
+  view.include.clear();
+  view.exclude = {"*/json/*"};
+  ExpectFilterCommutes(view, [&](const Profile& p, const Sample& s) { return !is_json(p, s); });
+}
+
+TEST(Compare, FilterByProcessCommutes) {
+  View view;
+  view.process = "4712";
+  ExpectFilterCommutes(view, [](const Profile&, const Sample& s) { return s.process == 1; });
+}
+
+TEST(Compare, IncludedAndExcludedAreAll) {
   for (uint32_t seed = 0; seed < 10; ++seed) {
     const Profile a = RandomProfile(seed), b = RandomProfile(seed + 100);
-    // Without stacks, so that filtering by hand is simple: by thread.
-    View filtered;
-    filtered.by = GroupBy::kThread;
-    filtered.domains = {Domain::kMalloc, Domain::kMmap};
-    View plain;
-    plain.by = GroupBy::kThread;
-    EXPECT_EQ(
-        Changes(Compared(a, b, filtered), 1),
-        Changes(Compared(OnlyDomains(a, filtered.domains), OnlyDomains(b, filtered.domains), plain),
-                1));
-    // A filter over files keeps whole rows of the unfiltered comparison.
-    View by_line;
-    const std::map<std::string, Change> all = Changes(Compared(a, b, by_line), 1);
-    View included = by_line, excluded = by_line;
-    included.include = excluded.exclude = {"*/json/*"};
-    std::map<std::string, Change> parts = Changes(Compared(a, b, included), 1);
-    EXPECT_FALSE(parts.empty());
-    for (const auto& row : Changes(Compared(a, b, excluded), 1)) {
-      EXPECT_TRUE(parts.insert(row).second) << row.first << " is in both parts";
+    for (Metric metric : kAllMetrics) {
+      View all;
+      all.metric = metric;
+      View included = all, excluded = all;
+      included.include = excluded.exclude = {"*/json/*"};
+      std::map<std::string, Change> parts = Changes(Compared(a, b, included), 1);
+      EXPECT_FALSE(parts.empty());
+      for (const auto& row : Changes(Compared(a, b, excluded), 1)) {
+        EXPECT_TRUE(parts.insert(row).second) << row.first << " is in both parts";
+      }
+      EXPECT_EQ(parts, Changes(Compared(a, b, all), 1));
     }
-    EXPECT_EQ(parts, all);
   }
 }
 

@@ -50,6 +50,7 @@ TEST(ParseRule, UnderstandsScopesMetricsAndUnits) {
   EXPECT_EQ(rule->conditions[1].limit, 1.5 * kMiB);
   EXPECT_EQ(rule->conditions[2].metric, Metric::kTotal);
   EXPECT_EQ(rule->conditions[2].unit, RuleUnit::kBlocks);
+  EXPECT_EQ(ParseRule("temporary>1kB")->conditions[0].metric, Metric::kTemporary);
   EXPECT_EQ(ParseRule(">2MB")->conditions[0].limit, 2e6);
   EXPECT_EQ(ParseRule(">2MB")->scope, RuleScope::kTotal);
   EXPECT_EQ(ParseRule("inuse>7")->conditions[0].limit, 7);
