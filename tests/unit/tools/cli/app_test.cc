@@ -15,6 +15,7 @@
 #include "absl/strings/str_replace.h"
 #include "tests/unit/tools/model/random_profile.h"
 #include "tools/cli/completion.h"
+#include "tools/cli/series.h"
 #include "tools/model/snapshot_file.h"
 
 namespace memtrace {
@@ -196,6 +197,57 @@ TEST_F(CommandLine, GitHubGetsATableAndAnnotations) {
   EXPECT_THAT(Memtrace({"compare", Path("a.mtr"), Path("b.mtr")}).err, HasSubstr("summary"));
 }
 
+TEST_F(CommandLine, LeaksOverManySnapshots) {
+  for (int i = 1; i <= 3; ++i) {
+    Profile profile = SmallProfile();
+    profile.processes[0].duration_ns = i * 1000000000LL;
+    const FrameId main9 = PythonFrame(&profile, "/home/me/app/main.py", "<module>", 9);
+    profile.AddSample({Stack(&profile, {main9}),
+                       0,
+                       Domain::kPythonObj,
+                       0,
+                       0,
+                       {i, i * 1024, i, i * 1024, 0, 0, 0, 0}});
+    ASSERT_TRUE(WriteSnapshotFile(profile, Path(absl::StrCat("leak-", i, ".mtr"))).ok());
+  }
+  const std::vector<std::string> command = {"report", Path("leak-3.mtr"), Path("leak-1.mtr"),
+                                            "--leaks", Path("leak-2.mtr")};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), command.begin(), command.end());
+    return Memtrace(more);
+  };
+  const Outcome text = with({});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("+2048 B      +2  1024 B/s  1024 B/s         1     >99.9 %"));
+  EXPECT_EQ(with({"--fail-on", "2KiB/s"}).status, 0);
+  const Outcome broken = with({"--fail-on", "2KiB/s", "--fail-on", "total:>1MiB/d"});
+  EXPECT_EQ(broken.status, 1);
+  EXPECT_THAT(broken.err, HasSubstr("live memory grows by 1024 B/s"));
+  EXPECT_EQ(with({"--fail-on", "fast"}).status, 2);
+  EXPECT_EQ(with({"--format", "tracemalloc"}).status, 2);
+  EXPECT_EQ(with({"--at", "peak"}).status, 2);
+  EXPECT_EQ(with({"--by", "thread", "--cumulative"}).status, 2);
+  EXPECT_EQ(with({Path("a.mtr")}).status, 0) << "the fourth one is later";
+  EXPECT_EQ(with({Path("leak-1.mtr")}).status, 1) << "twice the same moment";
+  EXPECT_EQ(Memtrace({"report", "--leaks", Path("a.mtr"), Path("b.mtr")}).status, 2);
+  EXPECT_THAT(Memtrace({"report", Path("a.mtr"), "--fail-on", "1B/s"}).err,
+              HasSubstr("goes with --leaks"));
+}
+
+TEST_F(CommandLine, SeriesOfSnapshots) {
+  EXPECT_THAT(Memtrace({"snapshot", "1", "--count", "3"}).err, HasSubstr("goes with --every"));
+  EXPECT_EQ(Memtrace({"snapshot", "1", "--every", "soon"}).status, 2);
+  EXPECT_EQ(Memtrace({"snapshot", "1", "--every", "1s", "--count", "0"}).status, 2);
+  EXPECT_EQ(SeriesName("leak", 7, 20), "leak-007.mtr");
+  EXPECT_EQ(SeriesName("a/leak.mtr", 7, 12345), "a/leak-00007.mtr");
+  EXPECT_EQ(*ParsePeriod("10"), absl::Seconds(10));
+  EXPECT_EQ(*ParsePeriod("1.5m"), absl::Seconds(90));
+  EXPECT_EQ(*ParsePeriod("500ms"), absl::Milliseconds(500));
+  for (const char* bad : {"", "0", "-1s", "inf", "nan", "1 week", "1us", "1e300"}) {
+    EXPECT_FALSE(ParsePeriod(bad).ok()) << bad;
+  }
+}
+
 // ---------------------------------------------------------------------------------------------
 // What is made from the command line's description
 
@@ -282,7 +334,9 @@ TEST_F(Described, BashCompletes) {
   };
   EXPECT_EQ(complete("memtrace co", 1), "compare completion\n");
   EXPECT_EQ(complete("memtrace report --by fi", 3), "filename\n");
+  EXPECT_EQ(complete("memtrace report --at t", 3), "total temporary\n");
   EXPECT_EQ(complete("memtrace compare --fa", 2), "--fail-on\n");
+  EXPECT_EQ(complete("memtrace run --ex", 2), "--exact-peak\n");
 }
 
 }  // namespace

@@ -80,6 +80,61 @@ TEST(RenderText, ComparesAsDesigned) {
               HasSubstr("No difference."));
 }
 
+TEST(RenderText, TellsWhatBecameOfAllBlocks) {
+  View view;
+  view.metric = Metric::kTotal;
+  view.own = true;
+  EXPECT_EQ(Report(SmallProfile(), view, Format::kText, 2),
+            "memtrace  python main.py (CPython 3.12.1) exited 0 after 1.8 s\n"
+            "          peak 14.3 MiB   now 6057 KiB   74 allocations   0 lost\n"
+            "\n"
+            "    size  count   average   share      live  temporary  all allocations, by your own "
+            "lines\n"
+            "12.4 MiB     24   529 KiB  83.3 %  4883 KiB      4.2 %  main.py:4  df = "
+            "pd.read_csv(p)\n"
+            "1564 KiB     43  36.4 KiB  10.3 %  1174 KiB      0.0 %  main.py:9  df['OrderYear'] = "
+            "years(df)\n"
+            "and 1 more: 974 KiB; --top 0 shows all\n");
+  view.metric = Metric::kTemporary;
+  EXPECT_THAT(Report(SmallProfile(), view, Format::kText),
+              HasSubstr("100.0 %  4883 KiB      4.2 %  main.py:4"));
+  EXPECT_THAT(Report(SmallProfile(), view, Format::kText), HasSubstr("temporary, by your own"));
+  Profile none = SmallProfile();
+  view.include = {"main.py"};
+  view.domains = {Domain::kPythonMem};
+  EXPECT_THAT(Report(none, view, Format::kText),
+              HasSubstr("no block was freed before its thread's next allocation"));
+}
+
+TEST(Render, ChurnIsInEveryForm) {
+  View view;
+  view.metric = Metric::kTemporary;
+  const Profile profile = SmallProfile();
+  const Json row = Json::parse(Report(profile, view, Format::kJson))["rows"][0];
+  const Json churn = Json::parse(R"({"size": 64, "count": 1, "alloc_size": 13000000,
+      "alloc_count": 20, "live_size": 5000000, "live_count": 5, "temporary_size": 64,
+      "temporary_count": 1})");
+  for (const auto& [key, value] : churn.items()) EXPECT_EQ(row[key], value) << key;
+  const std::vector<std::string> lines = absl::StrSplit(Report(profile, view, Format::kCsv), '\n');
+  EXPECT_EQ(lines[0],
+            "file,line,function,domain,size,count,average,share,alloc_size,alloc_count,live_size,"
+            "live_count,temporary_size,temporary_count,place");
+  EXPECT_THAT(lines[1], HasSubstr(",64,1,64,1.000000,13000000,20,5000000,5,64,1,"));
+  EXPECT_THAT(
+      Report(profile, view, Format::kMarkdown),
+      HasSubstr("| Size | Count | Average | Share | Live | Temporary | Where (temporary, by "
+                "line) | Source |\n|---:|---:|---:|---:|---:|---:|:---|:---|\n| 64 B | 1 |"
+                " 64 B | 100.0 % | 4883 KiB | 5.0 % |"));
+  EXPECT_THAT(Report(profile, view, Format::kTracemalloc), HasSubstr("size=64 B, count=1"));
+  // A comparison has the new side's.
+  view.metric = Metric::kTotal;
+  EXPECT_THAT(
+      Comparison(SmallProfile(), GrownProfile(), view, Format::kText),
+      HasSubstr("size     change  count  change   average   share      live  temporary  all"));
+  EXPECT_FALSE(
+      Json::parse(Report(profile, View{}, Format::kJson))["rows"][0].contains("live_size"));
+}
+
 TEST(RenderText, CutsSourceLinesOnlyAndOnlyOnNarrowTerminals) {
   View view = AtPeak();
   view.own = true;
@@ -167,7 +222,7 @@ TEST(RenderJson, HoldsTheDocumentedFields) {
   EXPECT_EQ(json["processes"].size(), 1u);
   const Json totals = Json::parse(R"({"now_bytes": 6202400, "now_blocks": 13,
       "peak_bytes": 15000000, "peak_bound_bytes": 0, "alloc_bytes": 15600000,
-      "alloc_blocks": 74, "lost": 0})");
+      "alloc_blocks": 74, "temporary_bytes": 64, "temporary_blocks": 1, "lost": 0})");
   EXPECT_EQ(json["totals"], totals);
   ASSERT_EQ(json["rows"].size(), 2u);
   const Json row = Json::parse(R"json({"file": "main.py", "path": "/home/me/app/main.py",

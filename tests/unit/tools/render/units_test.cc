@@ -35,6 +35,24 @@ TEST(FormatCount, GroupsDigits) {
   EXPECT_EQ(FormatSignedCount(-4), "-4");
 }
 
+TEST(FormatRate, ThreeDigits) {
+  EXPECT_EQ(FormatSizeRate(0), "0 B/s");
+  EXPECT_EQ(FormatSizeRate(0.02778), "0.0278 B/s");
+  EXPECT_EQ(FormatSizeRate(99.94), "99.9 B/s");
+  EXPECT_EQ(FormatSizeRate(102400), "100 KiB/s");
+  EXPECT_EQ(FormatSizeRate(-20480), "-20.0 KiB/s");
+  EXPECT_EQ(FormatRate(0.0001), "1e-04");
+  EXPECT_EQ(FormatRate(12.345), "12.3");
+  EXPECT_EQ(FormatRate(1234.5), "1,235");
+}
+
+TEST(FormatConfidence, NeverSaysCertain) {
+  EXPECT_EQ(FormatConfidence(1), ">99.9 %");
+  EXPECT_EQ(FormatConfidence(0.9996), ">99.9 %");
+  EXPECT_EQ(FormatConfidence(0.9994), "99.9 %");
+  EXPECT_EQ(FormatConfidence(0.5), "50.0 %");
+}
+
 TEST(FormatShare, NeedsAWhole) {
   EXPECT_EQ(FormatShare(186, 1000), "18.6 %");
   EXPECT_EQ(FormatShare(5, 0), "");
