@@ -44,9 +44,10 @@ def run_sample(command, folder):
 
 
 def bench_tables(results):
-    """The two tables of ratios of the benchmark's results, with their headings."""
+    """The targets and the two tables of ratios of the benchmark's results, with their headings."""
     parts = re.split(r"^## ", results, flags=re.MULTILINE)
-    wanted = [part.strip() for part in parts if part.startswith(("Time", "Peak memory"))]
+    headings = ("Targets\n", "Time\n", "Peak memory of the process")
+    wanted = [part.strip() for part in parts if part.startswith(headings)]
     notes = re.findall(
         r"^(?:Machine: .*?\.(?=\s)|\*\*The machine was busy.*)", results, re.MULTILINE
     )

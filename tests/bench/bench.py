@@ -9,14 +9,23 @@ import collections
 import dataclasses
 import json
 import os
-import platform
 import subprocess
 import sys
 
+import document
 import measure
-from results import Results, markdown_table
-from tracers import BARE, TRACERS, Setting
-from workloads import WORKLOADS
+import recordings
+import regions
+from results import Results
+from tracers import BARE, FULL, LEAF, TRACERS, Setting, largest_region
+from workloads import (
+    PROGRAMS,
+    PYPERFORMANCE,
+    THREAD_WORKLOADS,
+    THREADS,
+    WORKLOADS,
+    pyperformance_workloads,
+)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -25,8 +34,9 @@ GATE_WORKLOAD = "objs"
 GATE_MEMTRACE_AT_MOST = 1.6
 GATE_TRACEMALLOC_AT_LEAST = 3.0
 
-# From this share of waiting on, the results say that the machine was not quiet.
-BUSY_FROM = 0.15
+RECORDINGS, REGIONS = "recordings", "regions"
+PARTS = (PROGRAMS, THREADS, PYPERFORMANCE, RECORDINGS, REGIONS)
+QUICK_PARTS = (PROGRAMS, THREADS, REGIONS)
 
 
 def parse_arguments():
@@ -35,6 +45,7 @@ def parse_arguments():
     tools = [t.name for t in TRACERS]
     parser.add_argument("--only", metavar="A,B", help="programs: " + ", ".join(names))
     parser.add_argument("--tools", metavar="A,B", help="tools: " + ", ".join(tools))
+    parser.add_argument("--parts", metavar="A,B", help="what to measure: " + ", ".join(PARTS))
     parser.add_argument("-n", "--runs", type=int, metavar="N", help="runs of each (5; quick: 3)")
     parser.add_argument("--quick", action="store_true", help="3 runs, memtrace and tracemalloc")
     parser.add_argument("--check", action="store_true", help="exit 1 unless objs is within bounds")
@@ -48,7 +59,10 @@ def parse_arguments():
     if options.check:
         options.only = options.only or GATE_WORKLOAD
         options.tools = options.tools or "memtrace,tracemalloc"
-    options.whole = not (options.only or options.tools or options.quick)
+    options.whole = not (options.only or options.tools or options.parts or options.quick)
+    if options.only and not options.parts:
+        options.parts = PROGRAMS
+    options.parts = choose(parser, options.parts, QUICK_PARTS if options.quick else PARTS, PARTS)
     options.only = choose(parser, options.only, names)
     options.tools = choose(parser, options.tools, tools)
     options.runs = options.runs or (3 if options.quick else 5)
@@ -57,14 +71,14 @@ def parse_arguments():
     return options
 
 
-def choose(parser, words, known):
-    """The names in a comma-separated list, all when there is none."""
+def choose(parser, words, default, known=None):
+    """The names in a comma-separated list; the default when there is none."""
     if not words:
-        return known
+        return list(default)
     chosen = [word.strip() for word in words.split(",")]
     for word in chosen:
-        if word not in known:
-            parser.error(f"no such name: {word!r}; there are: {', '.join(known)}")
+        if word not in (known or default):
+            parser.error(f"no such name: {word!r}; there are: {', '.join(known or default)}")
     return chosen
 
 
@@ -72,10 +86,10 @@ def prepare(options):
     binaries = os.path.join(options.build, "bench")
     os.makedirs(binaries, exist_ok=True)
     measure.compile_c(os.path.join(HERE, "launch.c"), os.path.join(binaries, "launch"))
-    for workload in WORKLOADS:
+    for workload in [*WORKLOADS, *THREAD_WORKLOADS]:
         if not workload.is_python:
-            measure.compile_c(workload.path, os.path.join(binaries, workload.name))
-    return Setting(options.python, os.path.join(options.build, "libmemtrace.so"), binaries)
+            measure.compile_c(workload.path, os.path.join(binaries, workload.binary))
+    return Setting(options.python, options.build, binaries)
 
 
 def choose_tracers(options, setting):
@@ -91,22 +105,32 @@ def choose_tracers(options, setting):
     return chosen
 
 
+def choose_workloads(options, setting):
+    """{part: its programs}."""
+    chosen = {PROGRAMS: tuple(w for w in WORKLOADS if w.name in options.only)}
+    chosen[THREADS] = THREAD_WORKLOADS
+    if PYPERFORMANCE in options.parts:
+        code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        packages = subprocess.check_output([options.python, "-c", code], text=True).strip()
+        found = [w for w in pyperformance_workloads(packages) if os.path.exists(w.path)]
+        chosen[PYPERFORMANCE] = tuple(found)
+        if not found:
+            print("left out: pyperformance: not installed", file=sys.stderr)
+    return {part: workloads for part, workloads in chosen.items() if part in options.parts}
+
+
 class Recorded:
     """What memtrace recorded of a workload: proof that it traced, and lost nothing."""
 
-    def __init__(self, build):
-        self.tool = os.path.join(build, "memtrace")
+    def __init__(self, setting):
+        self.tool = setting.tool
         self.totals = {}
 
     def inspector(self, workload):
         def inspect(scratch):
-            regions = [name for name in os.listdir(scratch) if name.endswith(".region")]
-            if not regions:
+            largest = largest_region(scratch)
+            if not largest:
                 raise measure.BenchError(f"{workload.name} ran without being traced")
-            largest = max(
-                (os.path.join(scratch, name) for name in regions),
-                key=lambda p: os.stat(p).st_blocks,
-            )
             argv = [self.tool, "report", largest, "--format", "json", "--top", "1"]
             done = subprocess.run(argv, capture_output=True, text=True)
             if done.returncode:
@@ -115,118 +139,99 @@ class Recorded:
 
         return inspect
 
-    def table(self):
-        rows = [["program", "allocations", "bytes", "peak", "lost"]]
-        for name, totals in self.totals.items():
-            figures = ("alloc_blocks", "alloc_bytes", "peak_bytes", "lost")
-            rows.append([name, *(f"{totals[figure]:,}" for figure in figures)])
-        return markdown_table(rows) if len(rows) > 1 else ""
 
+def run_part(options, setting, workloads, tracers, recorded):
+    """All runs of some workloads, in turn; the first alone is not counted: it fills caches.
 
-def run_all(options, setting, tracers, recorded):
-    """All runs, in turn. The first of each kind is not counted: it fills caches."""
-    runs = []
-    for workload in [w for w in WORKLOADS if w.name in options.only]:
+    A peer that fails or does not end is told of and left out for that program; memtrace must not.
+    """
+    runs, failures = [], []
+    for workload in workloads:
         chosen = [BARE] + [tracer for tracer in tracers if tracer.measures(workload)]
         measure.run_once(workload, BARE, setting, options.data)
         for turn in range(options.runs):
-            for tracer in chosen:
-                inspect = None
-                if tracer.name == "memtrace" and turn == 0:
-                    inspect = recorded.inspector(workload)
-                run = measure.run_once(workload, tracer, setting, options.data, inspect)
+            for tracer in list(chosen):
+                inspect = recorded.inspector(workload) if tracer is FULL and turn == 0 else None
+                try:
+                    run = measure.run_once(workload, tracer, setting, options.data, inspect)
+                except measure.BenchError as error:
+                    if tracer in (BARE, FULL, LEAF):
+                        raise
+                    chosen.remove(tracer)
+                    failures.append(str(error).splitlines()[0])
+                    runs = [
+                        r for r in runs if (r.workload, r.tracer) != (workload.name, tracer.name)
+                    ]
+                    print(f"left out: {error}", file=sys.stderr)
+                    continue
                 runs.append(run)
                 print(
-                    f"{workload.name:8} {tracer.name:16} {turn + 1}/{options.runs} "
+                    f"{workload.name:14} {tracer.name:16} {turn + 1}/{options.runs} "
                     f"{run.wall:8.3f} s {run.rss / 1024:7.1f} MiB",
                     file=sys.stderr,
                 )
-    return runs
+    return runs, failures
 
 
-def instruction_table(options, setting, tracers):
-    rows = [["program", "instructions alone", *(tracer.title for tracer in tracers)]]
-    for workload in [w for w in WORKLOADS if w.name in options.only]:
-        bare = measure.instructions(workload, BARE, setting, options.data)
-        if bare is None:
-            return "`perf` cannot count instructions on this machine."
-        counts = [
-            measure.instructions(workload, tracer, setting, options.data)
-            if tracer.measures(workload)
-            else None
-            for tracer in tracers
-        ]
-        cells = [f"{count / bare:.2f}×" if count else "–" for count in counts]
-        rows.append([workload.name, f"{bare / 1e9:.2f} G", *cells])
-    return markdown_table(rows)
+def take_recordings(options, setting, workloads, tracers):
+    """Recordings of the Python programs and of `native`; those of a tool that fails are left out."""
+    taken = []
+    for workload in [w for w in workloads if w.in_mean or w.name == "native"]:
+        for tracer in [t for t in tracers if t.reads and t.measures(workload)]:
+            try:
+                one = recordings.take(workload, tracer, setting, options.data)
+            except measure.BenchError as error:
+                if tracer in (FULL, LEAF):
+                    raise
+                print(f"left out: {error}", file=sys.stderr)
+                continue
+            taken.append(one)
+            print(
+                f"{workload.name:14} {tracer.name:16} recording {recordings.size(one.bytes)}, "
+                f"opened in {one.seconds:.2f} s",
+                file=sys.stderr,
+            )
+    return taken
 
 
-def machine(options):
-    """Processor, kernel and interpreter in one line."""
-    model = platform.processor() or platform.machine()
-    with open("/proc/cpuinfo") as file:
-        for line in file:
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    version = [options.python, "-c", "import platform; print(platform.python_version())"]
-    python = subprocess.check_output(version, text=True).strip()
+def measure_all(options, setting, tracers):
+    """Everything that was asked for, as a document.Session."""
     cores = len(os.sched_getaffinity(0))
-    return f"{model}, {cores} cores, {platform.system()} {platform.release()}, CPython {python}"
+    session = document.Session(options, tracers)
+    recorded = Recorded(setting)
+    chosen = choose_workloads(options, setting)
+    mine = [tracer for tracer in tracers if tracer in (FULL, LEAF)]
+    for part, workloads in chosen.items():
+        used = tracers if part == PROGRAMS else mine
+        runs, failures = run_part(options, setting, workloads, used, recorded)
+        session.results[part] = Results(runs, workloads, cores)
+        session.failures += failures
+    session.recorded = recorded.totals
+    if RECORDINGS in options.parts:
+        session.recordings = take_recordings(options, setting, WORKLOADS, tracers)
+    if REGIONS in options.parts:
+        session.regions = regions.measure_regions(setting, options.runs)
+    if options.instructions:
+        session.counts = instruction_counts(options, setting, chosen.get(PROGRAMS, ()), tracers)
+    return session
 
 
-def versions(options, tracers):
-    """Versions of the packages that take part."""
-    names = ["numpy", "pandas", "scikit-learn", "sqlglot"]
-    if any(tracer.name.startswith("memray") for tracer in tracers):
-        names.append("memray")
-    code = (
-        "import sys\nfrom importlib.metadata import version\n"
-        "print(', '.join(n + ' ' + version(n) for n in sys.argv[1:]))"
-    )
-    return subprocess.check_output([options.python, "-c", code, *names], text=True).strip()
+def instruction_counts(options, setting, workloads, tracers):
+    """{workload: {tool: instructions of user space}}; None where they cannot be counted."""
+    counts = {}
+    for workload in workloads:
+        counts[workload.name] = {
+            tracer.name: measure.instructions(workload, tracer, setting, options.data)
+            for tracer in (BARE, *tracers)
+            if tracer.measures(workload)
+        }
+    return counts
 
 
-def busy_note(results):
-    """A paragraph of warning when other work disturbed the measurement."""
-    waiting = results.waiting()
-    if waiting < BUSY_FROM:
-        return []
-    return [
-        f"**The machine was busy with other work**: programs alone took {waiting:.0%} longer than "
-        "their processor time. Times are unreliable; processor times are less so. Measure again."
-    ]
-
-
-def document(options, results, recorded, tracers, counts):
-    parts = [
-        "# What tracing costs",
-        "Written by `scripts/bench`. Whole processes, start and end included; medians of "
-        f"{options.runs} runs taken in turn; ratios to the same program run alone.",
-        f"Machine: {machine(options)}.  \nPackages: {versions(options, tracers)}.",
-        *busy_note(results),
-        "## Time",
-        results.table("wall"),
-        "## Processor time, user and system",
-        results.table("cpu"),
-        "## Peak memory of the process (RSS)",
-        results.table("rss"),
-    ]
-    pairs = results.pairs_table()
-    if pairs:
-        parts += ["## One pair of calls", pairs]
-    if recorded.totals:
-        parts += ["## What memtrace recorded", recorded.table()]
-    if counts:
-        parts += ["## Instructions in user space", counts]
-    explained = [f"- {tracer.title}: {tracer.what}" for tracer in tracers]
-    parts += ["## Tools", "\n".join(explained)]
-    return "\n\n".join(parts) + "\n"
-
-
-def save(options, text, runs):
+def save(options, text, session):
     log = os.path.join(options.build, "bench", "runs.json" if options.whole else "runs-part.json")
     with open(log, "w") as file:
+        runs = [run for results in session.results.values() for run in results.runs]
         json.dump([dataclasses.asdict(run) for run in runs], file, indent=1)
     target = options.output or (os.path.join(HERE, "RESULTS.md") if options.whole else None)
     if target:
@@ -258,19 +263,16 @@ def main():
     options = parse_arguments()
     setting = prepare(options)
     tracers = choose_tracers(options, setting)
-    recorded = Recorded(options.build)
     try:
-        runs = run_all(options, setting, tracers, recorded)
+        session = measure_all(options, setting, tracers)
     except measure.BenchError as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 1
-    counts = instruction_table(options, setting, tracers) if options.instructions else ""
-    results = Results(runs)
-    text = document(options, results, recorded, tracers, counts)
+    text = document.write(session)
     print(text)
-    save(options, text, runs)
+    save(options, text, session)
     if options.check:
-        verdict = gate(results)
+        verdict = gate(session.results[PROGRAMS])
         print(verdict.text)
         return 0 if verdict.passed else 1
     return 0

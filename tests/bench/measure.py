@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 
-TIMEOUT_SECONDS = 900
+TIMEOUT_SECONDS = 300
 
 
 class BenchError(Exception):
@@ -29,7 +29,7 @@ def compile_c(source, target, *options):
     if os.path.exists(target) and os.path.getmtime(target) > os.path.getmtime(source):
         return
     compiler = "g++" if source.endswith(".cc") else "gcc"
-    subprocess.run([compiler, "-O2", "-o", target, source, *options], check=True)
+    subprocess.run([compiler, "-O2", "-pthread", "-o", target, source, *options], check=True)
 
 
 def scratch_folder():
@@ -53,33 +53,45 @@ def environment(additions):
 def run_once(workload, tracer, setting, folder, inspect=None, prefix=()):
     """Runs the workload in `folder`; `inspect(scratch)` may look at what the tool has left.
 
-    Raises BenchError unless the program exits with status 0.
+    Raises BenchError unless the program exits with status 0, and in time.
     """
     scratch = scratch_folder()
     try:
         argv, additions = tracer.command(workload, setting, scratch)
-        figures, text = _launch(
-            [os.path.join(setting.binaries, "launch")],
-            [*prefix, *argv],
-            folder,
-            environment(additions),
-            os.path.join(scratch, "output"),
+        run = run_command(
+            [*prefix, *argv], additions, setting, folder, scratch, workload.name, tracer.name
         )
-        if len(figures) != 5 or figures[4] != 0:
-            status = int(figures[4]) if len(figures) == 5 else "unknown"
-            raise BenchError(
-                f"{workload.name} under {tracer.name} failed (wait status {status}): {text[-800:]}"
-            )
         if inspect:
             inspect(scratch)
-        wall, user, system, rss = figures[:4]
-        return Run(workload.name, tracer.name, wall, user + system, int(rss), text)
+        return run
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def run_command(argv, additions, setting, folder, scratch, name, tool):
+    """Runs a command line in `folder`, its output kept in `scratch`."""
+    figures, text = _launch(
+        [os.path.join(setting.binaries, "launch")],
+        argv,
+        folder,
+        environment(additions),
+        os.path.join(scratch, "output"),
+    )
+    if not figures:
+        raise BenchError(f"{name} under {tool} did not end within {TIMEOUT_SECONDS} s")
+    if figures[4] != 0:
+        raise BenchError(
+            f"{name} under {tool} failed (wait status {int(figures[4])}): {text[-800:]}"
+        )
+    wall, user, system, rss = figures[:4]
+    return Run(name, tool, wall, user + system, int(rss), text)
+
+
 def _launch(launcher, argv, folder, env, output_path):
-    """(the launcher's figures, what the program printed); no figures when it did not end."""
+    """(the launcher's figures, what the program printed); no figures when it did not end.
+
+    A tool's helpers that outlive the program do not hold this up: only the launcher has the pipe.
+    """
     read_end, write_end = os.pipe()
     with open(output_path, "w+", errors="replace") as output, os.fdopen(read_end) as pipe:
         process = subprocess.Popen(
@@ -96,11 +108,21 @@ def _launch(launcher, argv, folder, env, output_path):
         try:
             process.wait(timeout=TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            pass
+        finally:
+            _end_group(process)
         figures = [float(word) for word in pipe.readline().split()]
         output.seek(0)
-        return figures, output.read()
+        return (figures if len(figures) == 5 else []), output.read()
+
+
+def _end_group(process):
+    """Ends what is left of the command, the launcher's own process group, and nothing else."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
 
 
 def instructions(workload, tracer, setting, folder):

@@ -5,17 +5,19 @@ import re
 import statistics
 
 from tracers import BARE, TRACERS
-from workloads import WORKLOADS
+from workloads import MANY
 
 _TITLES = {tracer.name: tracer.title for tracer in (BARE, *TRACERS)}
 
 
 class Results:
-    """All runs of one session. `runs` is a list of measure.Run."""
+    """All runs of one session, or of one part of it. `runs` is a list of measure.Run, `workloads`
+    says what was to be run; `cores` is how many the machine has."""
 
-    def __init__(self, runs):
+    def __init__(self, runs, workloads, cores):
         self.runs = runs
-        self.workloads = [w for w in WORKLOADS if any(r.workload == w.name for r in runs)]
+        self.cores = cores
+        self.workloads = [w for w in workloads if any(r.workload == w.name for r in runs)]
         self.tracers = [t.name for t in TRACERS if any(r.tracer == t.name for r in runs)]
 
     def median(self, workload, tracer, figure):
@@ -34,7 +36,8 @@ class Results:
         return mine / bare if mine and bare else None
 
     def mean(self, tracer, figure):
-        """Geometric mean over the Python programs; None unless all that were run have a figure."""
+        """Geometric mean over the programs that stand for what users run; None unless all that were
+        run have a figure."""
         ratios = [self.ratio(w.name, tracer, figure) for w in self.workloads if w.in_mean]
         if not ratios or None in ratios:
             return None
@@ -67,11 +70,41 @@ class Results:
             rows.append([title, "", *(f"**{_times(m)}**" if m else "–" for m in means)])
         return markdown_table(rows)
 
-    def _added(self, workload, tracer, figure):
-        """The start of an empty program is short: milliseconds say more than a ratio."""
+    def added(self, workload, tracer, figure):
+        """Median under the tool less the median of the program alone."""
         mine = self.median(workload, tracer, figure)
         bare = self.median(workload, BARE.name, figure)
-        return f"{(mine - bare) * 1e3:+.0f} ms" if mine and bare else "–"
+        return mine - bare if mine is not None and bare is not None else None
+
+    def _added(self, workload, tracer, figure):
+        """The start of an empty program is short: milliseconds say more than a ratio."""
+        added = self.added(workload, tracer, figure)
+        return f"{added * 1e3:+.0f} ms" if added is not None else "–"
+
+    def throughput(self, tracer, threads):
+        """Median of the pairs per second that workloads/threads.c prints; None when not run."""
+        outputs = [
+            run.output
+            for run in self.runs
+            if run.workload == f"threads-{threads}" and run.tracer == tracer
+        ]
+        figures = [re.search(r"([\d.]+) pairs/s", output) for output in outputs]
+        figures = [float(match.group(1)) for match in figures if match]
+        return statistics.median(figures) if figures else None
+
+    def scaling(self, tracer):
+        """Throughput of many threads as a share of one thread's times the cores."""
+        one, many = self.throughput(tracer, 1), self.throughput(tracer, MANY)
+        return many / (one * min(self.cores, MANY)) if one and many else None
+
+    def threads_table(self):
+        rows = [["", "one thread", f"{MANY} threads", f"share of {min(self.cores, MANY)} cores"]]
+        for name in (BARE.name, *self.tracers):
+            share = self.scaling(name)
+            if share is not None:
+                pairs = [self.throughput(name, count) / 1e6 for count in (1, MANY)]
+                rows.append([_TITLES[name], *(f"{p:.1f} M/s" for p in pairs), f"{share:.0%}"])
+        return markdown_table(rows) if len(rows) > 1 else ""
 
     def pairs_table(self):
         """What micro.c prints: nanoseconds per malloc and free; "" when it was not run."""
@@ -98,8 +131,9 @@ def _amount(value, figure):
     return f"{value / 1024:.0f} MiB" if figure == "rss" else f"{value:.2f} s"
 
 
-def markdown_table(rows):
-    """Rows of cells, the first one the heading; all columns but the first to the right."""
-    lines = ["| " + " | ".join(rows[0]) + " |", "|---" + "|---:" * (len(rows[0]) - 1) + "|"]
+def markdown_table(rows, left=(0,)):
+    """Rows of cells, the first one the heading; the columns in `left` are set to the left."""
+    marks = ["---" if column in left else "---:" for column in range(len(rows[0]))]
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "|".join(marks) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows[1:]]
     return "\n".join(lines)
