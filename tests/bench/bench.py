@@ -208,7 +208,8 @@ def measure_all(options, setting, tracers):
         session.failures += failures
     session.recorded = recorded.totals
     if RECORDINGS in options.parts:
-        session.recordings = take_recordings(options, setting, WORKLOADS, tracers)
+        programs = [w for w in WORKLOADS if w.name in options.only]
+        session.recordings = take_recordings(options, setting, programs, tracers)
     if REGIONS in options.parts:
         session.regions = regions.measure_regions(setting, options.runs)
     if options.instructions:

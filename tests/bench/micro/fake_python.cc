@@ -13,6 +13,10 @@
 #include "interpose/python/frames.h"
 #include "interpose/python/layout.h"
 
+namespace memtrace::os {
+int FindSpecific();
+}
+
 namespace memtrace::bench {
 namespace {
 
@@ -79,6 +83,23 @@ char* NewLineTable(int lines) {
   return object;
 }
 
+// How the recorder comes to a stack: by one function, or by one for nodes and one for sites.
+template <class Reader, class Capture>
+void Install(Reader& reader, Capture capture) {
+  if constexpr (requires { reader.capture; }) {
+    reader.capture = capture;
+  } else {
+    reader.node = capture.node;
+    reader.site = capture.site;
+  }
+}
+
+// Where libc keeps the value of a thread's key, if the recorder wants to know.
+template <class Reader>
+void SetSpecific(Reader& reader) {
+  if constexpr (requires { reader.specific; }) reader.specific = os::FindSpecific();
+}
+
 }  // namespace
 
 char* ArenaBytes(size_t bytes) {
@@ -99,10 +120,11 @@ void StartFakePython(uint32_t depth) {
   python::g_types = {.code = Type(2), .bytes = Type(1), .text = Type(0)};
   python::g_reader.key = &g_key;
   python::g_reader.layout = &L();
-  python::g_reader.capture = python::ChooseCapture(&L(), depth);
+  SetSpecific(python::g_reader);
+  Install(python::g_reader, python::ChooseCapture(&L(), depth));
 }
 
-void StopFakePython() { python::g_reader.capture = nullptr; }
+void StopFakePython() { Install(python::g_reader, decltype(python::ChooseCapture(&L(), 0)){}); }
 
 const char* NewCode(int number, int lines) {
   char* code = ArenaBytes(kCodeBytes + 2 * static_cast<size_t>(lines));

@@ -172,9 +172,9 @@ void ShadowPutAndTake(benchmark::State& state) {
   const auto blocks = static_cast<size_t>(state.range(0));
   size_t i = 0;
   for (auto _ : state) {
-    uint32_t* slot = g_live_table.Slot(Block(Scattered(i++, blocks)));
-    LiveTable::Put(slot, 77, 48);
-    benchmark::DoNotOptimize(LiveTable::Take(slot));
+    void* const p = Block(Scattered(i++, blocks));
+    g_live_table.Put(p, 77, 48);
+    benchmark::DoNotOptimize(g_live_table.Take(p));
   }
 }
 BENCHMARK(ShadowPutAndTake)->Arg(64)->Arg(1 << 20);
