@@ -7,8 +7,8 @@ packages_build=(
   libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev
 )
 packages_python=(python3 python3-venv)
-packages_test=(python3-pytest binutils clang-format)
-packages_bench=(heaptrack libbenchmark-dev)
+packages_test=(python3-pytest python3-protobuf binutils clang-format)
+packages_bench=(heaptrack)
 
 # missing_packages PACKAGE…: those that are not installed, one a line.
 missing_packages() {

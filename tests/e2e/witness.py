@@ -16,22 +16,23 @@ def source(name):
 class Witnessed:
     """One run: memtrace's snapshots before and after, and what tracemalloc says of the end."""
 
-    def __init__(self, session, python, name, mode="plain", depth=25, options=(), **env):
+    def __init__(self, session, python, name, mode="plain", depth=25, options=(), limit=60, **env):
         self.session = session
         self.name = name
-        result = session.work_dir / f"{name}.{session.taken}.json"
+        result = session.work_dir / f"{os.path.basename(name)}.{session.taken}.json"
         argv = [python, *options, source("observed.py"), mode, depth, source(name), result]
         self.traced = session.start(argv, session.env(**env))
         self.traced.ready()
         self.before = session.snapshot(self.traced.pid) if mode == "events" else None
         self.traced.go_on()
-        self.traced.ready()
+        self.traced.ready(limit)
         self.after = session.snapshot(self.traced.pid)
         self.traced.go_on()
-        status = self.traced.finish()
+        status = self.traced.finish(limit)
         self.stderr = self.traced.stderr()
         assert status == 0, self.stderr
         self.result = json.loads(result.read_text())
+        self.frames = [tuple(frame) for frame in self.result["frames"]]
 
     def memtrace_lines(self, spec=None):
         """{(base name, line): (count, bytes)} live in Python's domains, all files."""
@@ -39,31 +40,49 @@ class Witnessed:
         assert report["totals"]["lost"] == 0
         return harness.by_line(report)
 
+    def judged(self, python_domains=True):
+        """tracemalloc's {((file, line), ... innermost first): (count, bytes)} with names as the
+        interpreter has them, of Python's domains or of all others."""
+        return sums_by_key(
+            (tuple(self.frames[i] for i in stack), count, size)
+            for domain, count, size, stack in self.result["stacks"]
+            if (domain == 0) == python_domains
+        )
+
     def tracemalloc_lines(self):
-        sums = {}
-        for file, line, count, size in self.result["lines"]:
-            key = (os.path.basename(file), line)
-            old = sums.get(key, (0, 0))
-            sums[key] = (old[0] + count, old[1] + size)
-        return sums
+        return by_innermost(self.tracemalloc_stacks())
 
     def memtrace_stacks(self):
         """{((base name, line), ... innermost first): (count, bytes)}"""
         report = self.session.report(self.after, "--by", "traceback", *PYTHON_DOMAINS)
-        sums = {}
-        for row in report["rows"]:
-            key = tuple((os.path.basename(f["file"]), f["line"]) for f in row["frames"])
-            old = sums.get(key, (0, 0))
-            sums[key] = (old[0] + row["count"], old[1] + row["size"])
-        return sums
+        return sums_by_key(
+            (
+                tuple((os.path.basename(f["file"]), f["line"]) for f in row["frames"]),
+                row["count"],
+                row["size"],
+            )
+            for row in report["rows"]
+        )
 
     def tracemalloc_stacks(self):
-        sums = {}
-        for frames, count, size in self.result["stacks"]:
-            key = tuple((os.path.basename(file), line) for file, line in frames)
-            old = sums.get(key, (0, 0))
-            sums[key] = (old[0] + count, old[1] + size)
-        return sums
+        return sums_by_key(
+            (tuple((os.path.basename(file), line) for file, line in stack), *sums)
+            for stack, sums in self.judged().items()
+        )
+
+
+def sums_by_key(rows):
+    """{key: (count, bytes)} of (key, count, bytes)."""
+    sums = {}
+    for key, count, size in rows:
+        old = sums.get(key, (0, 0))
+        sums[key] = (old[0] + count, old[1] + size)
+    return sums
+
+
+def by_innermost(stacks):
+    """{(file, line): (count, bytes)} of figures by stack; blocks without a stack are left out."""
+    return sums_by_key((stack[0], *sums) for stack, sums in stacks.items() if stack)
 
 
 def only(files, rows):

@@ -8,8 +8,8 @@ object takes over from a freelist stays where it was allocated.
 
 Two READY lines are printed: before tracemalloc starts, and when the program has ended but all its
 objects are alive. At the first the test takes memtrace's figures of what came before, at the second
-those of the same moment as tracemalloc's. Then RESULT is written: live blocks and bytes by line and
-by stack (innermost frame first).
+those of the same moment as tracemalloc's. Then RESULT is written: live blocks and bytes by stack
+(innermost frame first).
 
 Nothing here runs a Python function between tracemalloc's snapshot and the second READY: a new frame
 could take a block from a freelist.
@@ -79,19 +79,18 @@ def start_events():
 
 
 def write_result(path, traces):
-    lines, stacks = {}, {}
-    for trace in traces:
-        size, frames = trace[1], trace[2]
-        for key, sums in ((frames[0], lines), (frames, stacks)):
-            count, total = sums.get(key, (0, 0))
-            sums[key] = (count + 1, total + size)
-    result = {
-        "version": list(sys.version_info[:3]),
-        "lines": [[f, n, *sums] for (f, n), sums in lines.items()],
-        "stacks": [[list(map(list, frames)), *sums] for frames, sums in stacks.items()],
-    }
+    """Live blocks and bytes by tracemalloc's domain and stack; a stack is a list of frames' numbers."""
+    frames, stacks = {}, {}
+    for domain, size, stack, *_ in traces:
+        key = (domain, stack)
+        count, total = stacks.get(key, (0, 0))
+        stacks[key] = (count + 1, total + size)
+    rows = []
+    for (domain, stack), (count, size) in stacks.items():
+        rows.append([domain, count, size, [frames.setdefault(f, len(frames)) for f in stack]])
+    result = {"version": list(sys.version_info[:3]), "frames": list(frames), "stacks": rows}
     with open(path + ".part", "w") as out:
-        json.dump(result, out)
+        out.write(json.dumps(result))
     os.rename(path + ".part", path)
 
 
