@@ -35,7 +35,9 @@ def main():
 
 def table(benchmarks):
     times = {}
-    for one in benchmarks:
+    # The order of the source: they ran in a random one.
+    place = ("family_index", "per_family_instance_index")
+    for one in sorted(benchmarks, key=lambda one: [one[key] for key in place]):
         if one["run_type"] == "iteration":
             times.setdefault(one["run_name"], []).append(one["cpu_time"])
     rows = [["stage", "ns", "fastest", "slowest"]]
