@@ -12,7 +12,9 @@ those of the same moment as tracemalloc's. Then RESULT is written: live blocks a
 (innermost frame first).
 
 Nothing here runs a Python function between tracemalloc's snapshot and the second READY: a new frame
-could take a block from a freelist.
+could take a block from a freelist. Nor is an attribute looked up that was not looked up just before:
+it could take the place of another in the cache of types' attributes, which holds the last reference
+to the name of that one.
 """
 
 import _tracemalloc
@@ -115,11 +117,12 @@ except BaseException:
     os._exit(1)
 gc.collect()
 gc.disable()
+get_traces, write, read = _tracemalloc._get_traces, os.write, os.read
 settings.tracing = 1
-traces = _tracemalloc._get_traces()
+traces = get_traces()
 settings.tracing = 0
-os.write(1, b"READY\n")
-os.read(0, 1)
+write(1, b"READY\n")
+read(0, 1)
 if mode == "plain":
     _tracemalloc.stop()
 write_result(result_path, traces)
