@@ -10,6 +10,14 @@ build_release() {
   logged cmake-build cmake --build --preset release ${1:+--target "$@"} || die "the build failed"
 }
 
+# test_sanitized PRESET: builds the recorder's unit tests with that preset's sanitizers and runs them.
+test_sanitized() {
+  say "the recorder's unit tests under $1"
+  logged "cmake-$1" cmake --preset "$1" || die "cmake could not configure build/$1"
+  logged "build-$1" cmake --build --preset "$1" --target interpose_test || die "the build failed"
+  logged "test-$1" "build/$1/interpose_test" --gtest_brief=1
+}
+
 # real_python COMMAND: the interpreter's own path; a pyenv shim is only a script that looks for it.
 real_python() {
   "$1" -c 'import os, sys; print(os.path.realpath(sys.executable))' 2>/dev/null
