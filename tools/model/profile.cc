@@ -48,7 +48,7 @@ Profile::Profile() {
   InternFunction({});
   InternFrame({});
   nodes_.push_back({});
-  last_child_.push_back(0);
+  last_child_.push_back({});
 }
 
 void Profile::Reserve(size_t nodes, size_t samples) {
@@ -83,16 +83,17 @@ FrameId Profile::InternFrame(const Frame& frame) {
 NodeId Profile::InternNode(NodeId parent, FrameId frame) {
   // Stacks come in an order in which a node's child is mostly the one that it was the last time:
   // that saves the look-up, which misses the caches.
-  NodeId& last = last_child_[parent];
-  if (last != 0 && nodes_[last].frame == frame) return last;
+  Child& last = last_child_[parent];
+  if (last.node != 0 && last.frame == frame) return last.node;
   const uint64_t key = uint64_t{parent} << 32 | frame;
   auto [it, fresh] = node_ids_.try_emplace(key, static_cast<NodeId>(nodes_.size()));
-  last = it->second;
+  const NodeId node = it->second;
+  last = {node, frame};
   if (fresh) {
     nodes_.push_back({parent, frame});
-    last_child_.push_back(0);
+    last_child_.push_back({});
   }
-  return it->second;
+  return node;
 }
 
 void Profile::AddSample(const Sample& sample) {

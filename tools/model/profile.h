@@ -200,11 +200,16 @@ class Profile {
     }
   };
 
+  struct Child {
+    NodeId node = 0;  // 0: none
+    FrameId frame = 0;
+  };
+
   std::vector<std::string> strings_;
   std::vector<Function> functions_;
   std::vector<Frame> frames_;
   std::vector<Node> nodes_;
-  std::vector<NodeId> last_child_;  // of each node, the child asked for last; 0: none
+  std::vector<Child> last_child_;  // of each node, the child asked for last
   std::vector<Sample> samples_;
   absl::flat_hash_map<std::string, StringId> string_ids_;
   absl::flat_hash_map<std::tuple<StringId, StringId, int64_t>, FunctionId> function_ids_;

@@ -262,7 +262,7 @@ class ProfileBuilder {
   }
 
   absl::Status AddSamples() {
-    profile_.Reserve(0, raw_.samples.size());
+    profile_.Reserve(raw_.samples.size(), raw_.samples.size());  // about one stack each
     size_t first_location = 0;
     size_t first_value = 0;
     for (size_t i = 0; i < raw_.samples.size(); ++i) {

@@ -18,7 +18,7 @@ threading.stack_size(256 * 1024)
 
 def descend(number, level):
     if level == 0:
-        return bytearray(BLOCK)
+        return bytes(BLOCK)
     digit = number & 3
     if digit == 0:
         return descend(number >> 2, level - 1)
