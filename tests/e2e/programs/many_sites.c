@@ -12,7 +12,8 @@
 static pthread_barrier_t barrier;
 static long places;
 
-/* clang-format off: it does not come to rest on these. */
+/* The formatter does not come to rest on these. */
+/* clang-format off */
 /* Each use is a place: the compiler cannot join them, for their numbers differ. */
 #define PLACE(n)                \
   if ((n) >= places) return;    \
