@@ -8,9 +8,8 @@ import gzip
 import importlib
 import sys
 
-import pytest
-
 import harness
+import pytest
 
 MALLOC, PYTHON_MEM, PYTHON_OBJ = 1, 2, 3  # Columns.domain
 PYTHON_FRAME = 1  # Columns.location_kind

@@ -15,7 +15,6 @@ system's own and the newest; MEMTRACE_E2E_EVERYWHERE=1 runs all under each.
 import os
 
 import pytest
-
 from harness import differences
 from snapshot_file import PYTHON_MEM, PYTHON_OBJ, SnapshotFile
 from venvs import python_with

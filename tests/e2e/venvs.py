@@ -9,9 +9,8 @@ import os
 import shutil
 import subprocess
 
-import pytest
-
 import harness
+import pytest
 
 FOLDER = harness.BUILD_DIR / "tests" / "e2e" / "venvs"
 NONE_OFFERED = ("No matching distribution found", "Could not find a version that satisfies")
