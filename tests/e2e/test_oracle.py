@@ -6,7 +6,7 @@ objects take over from freelists, and the raw domain. What was allocated before 
 another stack than anything after: the outermost frame of all that follows is the line of observed.py
 that runs the program, or belongs to a thread that was started later. So nothing need be allowed for:
 of these stacks the counts and bytes are equal, every one. numpy's and pandas' own memory is in
-domains of their own in tracemalloc and in `malloc` here: test_oracle_arrays.py.
+domains of their own in tracemalloc and in `malloc` here, and is left to test_orders.py.
 
 The pure Python programs run under every interpreter, those that need compiled packages under the
 system's own and the newest; MEMTRACE_E2E_EVERYWHERE=1 runs all under each.
