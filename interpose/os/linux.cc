@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +48,45 @@ void* MapWipedInChild() {
   madvise(p, 4096, MADV_WIPEONFORK);  // before Linux 4.14 the fork handler alone has to do
   return p;
 }
+
+void WipeInChild(void* page) { madvise(page, 4096, MADV_WIPEONFORK); }
+
+// glibc's thread descriptor holds the first 32 keys' values in place, each after a sequence number.
+// Found by what is put there; another libc keeps them elsewhere, and then nothing is found.
+int FindSpecific() {
+#if defined(__x86_64__) && defined(__GLIBC__)
+  constexpr int kSearch = 2048;  // bytes of the descriptor, which is larger
+  pthread_key_t keys[2];
+  if (pthread_key_create(&keys[0], nullptr) != 0) return 0;
+  if (pthread_key_create(&keys[1], nullptr) != 0) {
+    pthread_key_delete(keys[0]);
+    return 0;
+  }
+  const char* self = static_cast<const char*>(__builtin_thread_pointer());
+  int found = 0;
+  for (int at = 0; at < kSearch && keys[1] == keys[0] + 1 && keys[1] < kSpecificKeys; at += 8) {
+    const void* marks[] = {&keys[0], &keys[1]};
+    const void* there[2];
+    pthread_setspecific(keys[0], marks[0]);
+    pthread_setspecific(keys[1], marks[1]);
+    memcpy(&there[0], self + at, sizeof there[0]);
+    memcpy(&there[1], self + at + kSpecificStride, sizeof there[1]);
+    if (there[0] != marks[0] || there[1] != marks[1]) continue;
+    // Not a coincidence: it follows what is set.
+    pthread_setspecific(keys[0], self);
+    memcpy(&there[0], self + at, sizeof there[0]);
+    if (there[0] == self) found = at - static_cast<int>(keys[0]) * kSpecificStride;
+    break;
+  }
+  pthread_key_delete(keys[0]);
+  pthread_key_delete(keys[1]);
+  return found;
+#else
+  return 0;
+#endif
+}
+
+void Yield() { sched_yield(); }
 
 int ProcessId() { return static_cast<int>(syscall(SYS_getpid)); }
 int ParentProcessId() { return static_cast<int>(syscall(SYS_getppid)); }

@@ -101,6 +101,13 @@ void InitModules() { g_find_object = reinterpret_cast<FindObject>(AnySymbol("_dl
 
 // glibc's lock-free lookup. dl_iterate_phdr, all there is before 2.35, takes the loader's lock, and
 // a child forked while another thread held it would wait for ever.
+bool IsLibcFunction(const void* function) {
+  const void* libc = AnySymbol("gnu_get_libc_version");
+  Module a, b;
+  return libc != nullptr && FindModule(reinterpret_cast<uintptr_t>(libc), &a) &&
+         FindModule(reinterpret_cast<uintptr_t>(function), &b) && a.start == b.start;
+}
+
 bool FindModule(uintptr_t address, Module* out) {
   if (g_find_object != nullptr) return FindWithoutLock(address, out);
   Search search{address, out};

@@ -21,6 +21,8 @@ void Discard(void* memory, size_t bytes);
 
 // One page that reads as zero in a forked child, whichever way it was forked. nullptr: refused.
 void* MapWipedInChild();
+// Makes one page of Reserve'd memory such a page.
+void WipeInChild(void* page);
 
 // The live region's file: created exclusively, owner only, `bytes` long and sparse.
 struct RegionFile {
@@ -36,6 +38,13 @@ bool Commit(const RegionFile& file, uint64_t offset, uint64_t bytes);
 // Replaces the mapping at `base` by `file`'s, which moves there.
 bool MoveMapping(RegionFile* file, char* base);
 
+// Where libc keeps the thread-specific values of small keys, as seen from __builtin_thread_pointer:
+// the value of key k is at + k * kSpecificStride. 0: not found, ask pthread_getspecific.
+inline constexpr unsigned kSpecificKeys = 32;
+inline constexpr int kSpecificStride = 16;
+int FindSpecific();
+
+void Yield();  // lets other threads run
 int ProcessId();
 int ParentProcessId();
 uint32_t UserId();
@@ -73,6 +82,8 @@ bool FindModule(uintptr_t address, Module* out);
 void* NextSymbol(const char* name);
 // Any visible definition.
 void* AnySymbol(const char* name);
+// Whether a function is glibc's own.
+bool IsLibcFunction(const void* function);
 
 // Bytes of the data object that the dynamic symbol table gives this address; 0: none.
 size_t SymbolBytes(const void* symbol);
