@@ -13,11 +13,13 @@
 //     records that were published before the referring record.
 //  3. A parent's node id is smaller than its child's, so the tree has no cycle.
 //  4. Single writer. A cell page belongs to one thread slot, and only that thread's hooks write it.
-//     ThreadRecord::seq is odd while the thread is between two stores of one event.
-//  5. Every counter is monotonic but Cell::saved_*, so that reading all frees before all
-//     allocations can never show a negative live figure.
-//  6. A kill between any two stores leaves a readable region: at most the one event under way in
-//     each thread is half counted, and `seq` says so.
+//     Objects and bytes of a counter are stored at once (16 aligned bytes, or 4), so that no reader
+//     ever sees one without the other.
+//  5. Every counter is monotonic but what is saved for the peak, so that reading all frees before
+//     all allocations can never show a negative live figure, and a cell that reads the same twice
+//     was so at one moment in between.
+//  6. A kill between any two stores leaves a readable region: of the one event under way in each
+//     thread, the total or a realloc's other half may be missing.
 //
 // Threading. Plain stores by the owner, atomics where the comment says "shared". Readers map the
 // file read-only and take nothing for granted: whatever they read may be hostile.
@@ -34,7 +36,7 @@
 namespace memtrace {
 
 inline constexpr uint64_t kRegionMagic = 0x314e475254454d00;  // "\0METRGN1", little endian
-inline constexpr uint32_t kLayoutVersion = 1;                 // bump on every change of this file
+inline constexpr uint32_t kLayoutVersion = 2;                 // bump on every change of this file
 inline constexpr uint32_t kHeaderBytes = 8192;
 
 // Who asked for the block. One block is counted once, in the outermost domain.
@@ -61,15 +63,18 @@ inline constexpr int kFirstExtentLog2 = 12;
 inline constexpr int kMaxExtents = 24;  // up to 32 GiB in one section
 
 enum SectionId : uint32_t {
-  kStrings,     // StringRecord, 8-aligned; id = byte offset / 8; offset 0 is reserved
-  kCodes,       // CodeRecord
-  kFrames,      // FrameRecord
-  kNodes,       // NodeRecord; node 0 is the root: no frame
-  kSites,       // SiteRecord, reserved in blocks of kSitesPerBlock
-  kThreads,     // ThreadRecord; index = thread slot; slot 0 holds what fork inherited
-  kCellOwners,  // CellOwner, one for each page of kCells
-  kCells,       // pages of kSitesPerBlock cells
-  kModules,     // ModuleRecord; id 0 is reserved
+  kStrings,      // StringRecord, 8-aligned; id = byte offset / 8; offset 0 is reserved
+  kCodes,        // CodeRecord
+  kFrames,       // FrameRecord
+  kNodes,        // NodeRecord; node 0 is the root: no frame
+  kSites,        // SiteRecord, reserved in groups of kSitesPerSmallPage
+  kBusySites,    // SiteRecord, reserved in blocks of kSitesPerBlock; id = kFirstBusySite + index
+  kThreads,      // ThreadRecord; index = thread slot; slot 0 holds what fork inherited
+  kCellOwners,   // CellOwner, one for each page of kCells
+  kCells,        // CellPage: of busy sites
+  kSmallOwners,  // CellOwner, one for each page of kSmallCells
+  kSmallCells,   // SmallPage: of the other sites
+  kModules,      // ModuleRecord; id 0 is reserved
   kSectionCount,
 };
 
@@ -135,16 +140,35 @@ struct NodeRecord {
 };
 
 // Where blocks come from. Each site belongs to the thread slot that allocates there.
+//
+// One word, stored at once: node 24 bits, caller 22 (frame id of the immediate caller of malloc, 0
+// for Python's domains), domain 3 (nonzero: the record is there), thread slot 15.
 struct SiteRecord {
-  uint32_t node;
-  uint32_t caller;  // frame id (kNative) of the immediate caller of malloc; 0 for Python's domains
-  uint32_t reserved;
-  uint16_t thread;
-  uint8_t domain;  // Domain; stored last (with thread and valid), nonzero
-  uint8_t valid;   // 1
+  uint64_t word;
+
+  static constexpr SiteRecord Of(uint32_t node, uint32_t caller, Domain domain, uint32_t thread) {
+    return {node | uint64_t{caller} << 24 | static_cast<uint64_t>(domain) << 46 |
+            uint64_t{thread} << 49};
+  }
+  constexpr uint32_t node() const { return word & 0xffffff; }
+  constexpr uint32_t caller() const { return word >> 24 & 0x3fffff; }
+  constexpr uint32_t domain() const { return word >> 46 & 7; }
+  constexpr uint32_t thread() const { return static_cast<uint32_t>(word >> 49); }
 };
+inline constexpr uint32_t kMaxNodes = 1u << 24;
+inline constexpr uint32_t kMaxFrames = 1u << 22;
+inline constexpr uint32_t kMaxThreadSlots = 1u << 14;
+
+// Most stacks allocate a few times and never again: a program that imports scikit-learn has 480,000
+// of them. So a site starts with a small cell; when that could overflow, further allocations at the
+// same place get another site, a busy one, with a full cell. A place's figures are the sum.
+inline constexpr uint32_t kFirstBusySite = 1u << 23;  // ids from here on
+inline constexpr uint32_t kMaxSites = 1u << 24;
+constexpr bool IsBusySite(uint32_t site) { return site >= kFirstBusySite; }
 
 inline constexpr uint32_t kSitesPerBlock = 64;
+inline constexpr uint32_t kBlocksPerSmallPage = 3;
+inline constexpr uint32_t kSitesPerSmallPage = kBlocksPerSmallPage * kSitesPerBlock;
 
 // What one thread did at one site. Live now = Σ over threads of allocs - frees: a block is counted
 // as freed in the cell of the thread that frees it, so a single cell's live figure may be negative.
@@ -152,21 +176,62 @@ inline constexpr uint32_t kSitesPerBlock = 64;
 // Peak (lazy epochs): `saved` is the cell's live figure before its first event in epoch `epoch`.
 // At the process's peak the cell held: Header::total > Header::peak ? live
 //                                      : epoch == Header::peak_epoch ? saved : live.
-struct alignas(64) Cell {
-  uint64_t alloc_objects;
-  uint64_t alloc_bytes;
-  uint64_t free_objects;
-  uint64_t free_bytes;
-  uint64_t temporary_objects;  // freed before the thread's next allocation
-  uint64_t temporary_bytes;
-  int64_t saved_bytes;
-  int32_t saved_objects;
+// The saved figure is stored before the epoch (small cells), or with it (full ones).
+struct alignas(16) Count {
+  uint64_t objects;
+  uint64_t bytes;
+};
+struct alignas(16) SavedCount {
+  int64_t bytes;
+  int32_t objects;
   uint32_t epoch;
 };
+struct alignas(64) Cell {
+  Count alloc;
+  Count free;
+  Count temporary;  // freed before the thread's next allocation
+  SavedCount saved;
+};
 
+// The same in 20 bytes: bytes << 8 | objects, of at most 127 objects and less than 8 MiB allocated
+// ever; saved: both signed.
+inline constexpr uint32_t kSmallObjects = 127;
+inline constexpr uint32_t kSmallBytes = (1u << 23) - 1;
+inline constexpr uint64_t kSmallOverflow =
+    ~uint64_t{0x7fffff7f};  // bits of a sum that is too large
+
+struct alignas(16) SmallCell {
+  uint32_t alloc;
+  uint32_t free;
+  uint32_t temporary;
+  uint32_t saved;
+};
+struct SmallBlock {
+  SmallCell cells[kSitesPerBlock];
+  uint32_t epochs[kSitesPerBlock];
+};
+
+constexpr uint32_t PackSmall(int64_t objects, int64_t bytes) {
+  return static_cast<uint32_t>(static_cast<uint64_t>(bytes) << 8) |
+         (static_cast<uint32_t>(objects) & 0xff);
+}
+// Of a saved figure; counts are never negative.
+constexpr int32_t SmallObjects(uint32_t packed) { return static_cast<int8_t>(packed & 0xff); }
+constexpr int64_t SmallBytes(uint32_t packed) { return static_cast<int32_t>(packed) >> 8; }
+
+struct CellPage {
+  Cell cells[kSitesPerBlock];
+};
+struct SmallPage {
+  SmallBlock blocks[kBlocksPerSmallPage];
+  char reserved[256];
+};
+
+// Whose a page of cells is, and of which sites: the block for kCells, the group of
+// kSitesPerSmallPage sites for kSmallCells; plus 1; stored last, nonzero.
 struct CellOwner {
-  uint32_t thread;      // slot
-  uint32_t site_block;  // first site id / kSitesPerBlock, plus 1; stored last, nonzero
+  uint32_t thread;  // slot
+  uint32_t sites;   // (site id - first id of its section) / sites per page, plus 1
 };
 
 enum class ThreadState : uint32_t { kFree = 0, kLive = 1, kEnded = 2, kInherited = 3 };
@@ -174,9 +239,8 @@ enum class ThreadState : uint32_t { kFree = 0, kLive = 1, kEnded = 2, kInherited
 // A slot is used by one thread at a time; when a thread has ended the next new one takes its slot
 // over, counters and all, so memory is bounded by the number of threads alive at once.
 struct alignas(64) ThreadRecord {
-  std::atomic<uint64_t> seq;    // odd while an event is being counted
-  int64_t unflushed_bytes;      // not yet part of Header::shared_total
-  uint64_t events;              // alloc and free events counted by this slot
+  int64_t unflushed_bytes;  // not yet part of Header::shared_total
+  uint64_t reserved[2];
   uint64_t start_ns;            // CLOCK_BOOTTIME when the present thread was first seen
   std::atomic<uint32_t> state;  // ThreadState; nonzero publishes the record
   int32_t tid;
@@ -200,7 +264,7 @@ struct TimelinePoint {
   uint64_t elapsed_ns;  // since Header::start_boot_ns
   int64_t live_bytes_min;
   int64_t live_bytes_max;
-  uint64_t events;
+  uint64_t reserved;
 };
 inline constexpr uint32_t kTimelinePoints =
     512;  // when full, neighbours merge and the step doubles
@@ -270,14 +334,16 @@ struct Header {
   uint32_t working_dir;         // string
   uint32_t python_text;         // string: Py_GetVersion()
   uint32_t inherited_sites;     // sites with a smaller id were made before fork, by the parent
+  uint32_t inherited_busy;      // the same for busy sites: kFirstBusySite + so many
   std::atomic<uint32_t> module_generation;
   uint64_t file_bytes;                // size given to the file so far (shared, grows)
   std::atomic<uint64_t> next_offset;  // shared: where the next extent goes
 
   alignas(64) std::atomic<int64_t> owner_total;
-  alignas(64) std::atomic<int64_t> shared_total;
-  std::atomic<int64_t> peak;         // highest total seen, bytes
-  std::atomic<uint32_t> peak_epoch;  // starts at 1
+  std::atomic<int64_t> shared_total;
+  std::atomic<int64_t> peak;          // highest total seen, bytes
+  std::atomic<int64_t> peak_trigger;  // a total above this one is a new peak: peak + slack
+  std::atomic<uint32_t> peak_epoch;   // starts at 1
   uint32_t reserved0;
   std::atomic<uint64_t> peak_boot_ns;   // when, to the timeline's resolution
   std::atomic<uint64_t> peak_reset_ns;  // last reset_peak(), 0: never
@@ -290,17 +356,15 @@ struct Header {
 static_assert(sizeof(CodeRecord) == 32 && offsetof(CodeRecord, filename) == 28);
 static_assert(sizeof(FrameRecord) == 16 && offsetof(FrameRecord, kind_owner) == 12);
 static_assert(sizeof(NodeRecord) == 8);
-static_assert(sizeof(SiteRecord) == 16 && offsetof(SiteRecord, thread) == 12);
-static_assert(sizeof(Cell) == 64 && offsetof(Cell, saved_bytes) == 48);
+static_assert(sizeof(SiteRecord) == 8 && kMaxThreadSlots <= 1u << 15);
+static_assert(sizeof(Cell) == 64 && offsetof(Cell, saved) == 48);
+static_assert(sizeof(CellPage) == 4096 && sizeof(SmallPage) == 4096 && sizeof(SmallBlock) == 1280);
 static_assert(sizeof(CellOwner) == 8);
 static_assert(sizeof(ThreadRecord) == 64 && offsetof(ThreadRecord, state) == 32);
 static_assert(sizeof(ModuleRecord) == 64 && offsetof(ModuleRecord, path) == 60);
 static_assert(sizeof(TimelinePoint) == 32);
 static_assert(sizeof(Section) == 200);
 static_assert(sizeof(Header) <= kHeaderBytes);
-
-inline constexpr uint32_t kCellPageBytes = kSitesPerBlock * sizeof(Cell);
-static_assert(kCellPageBytes == 4096);
 
 // Bytes of one record of each section (kStrings counts bytes). Each divides kFirstExtentBytes, so
 // that no record lies across two extents, which need not be neighbours in the file.
@@ -311,9 +375,12 @@ constexpr uint32_t RecordBytes(SectionId id) {
       sizeof(FrameRecord),
       sizeof(NodeRecord),
       sizeof(SiteRecord),
+      sizeof(SiteRecord),
       sizeof(ThreadRecord),
       sizeof(CellOwner),
-      kCellPageBytes,
+      sizeof(CellPage),
+      sizeof(CellOwner),
+      sizeof(SmallPage),
       sizeof(ModuleRecord),
   };
   return kBytes[id];

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "interpose/cells.h"
 #include "interpose/lifecycle.h"
 #include "interpose/memtrace.h"
 #include "interpose/os/os.h"
@@ -34,19 +35,15 @@ int NotTracing() {
               "LD_PRELOAD=libmemtrace.so");
 }
 
-// Sums f(cell) over all cells. Other threads may go on meanwhile.
+// Sums f(figures) over all cells. Other threads may go on meanwhile.
 template <class F>
 int64_t SumCells(F&& f) {
   int64_t sum = 0;
-  const uint64_t pages = g_region.header()->sections[kCells].used.load(std::memory_order_acquire);
-  for (uint64_t i = 0; i < pages; i++) {
-    const Cell* cells = g_region.At<Cell>(kCells, i);
-    for (uint32_t j = 0; j < kSitesPerBlock; j++) sum += f(cells[j]);
-  }
+  EachCell([&](uint32_t, const CellFigures& figures) { sum += f(figures); });
   return sum;
 }
 
-int64_t LiveBytes(const Cell& c) { return static_cast<int64_t>(c.alloc_bytes - c.free_bytes); }
+int64_t LiveBytes(const CellFigures& cell) { return cell.live_bytes; }
 
 // -------------------------------------------------------------------------------------------------
 // The tool beside the library
@@ -130,8 +127,7 @@ int64_t memtrace_current_bytes(void) { return IsRecording() ? SumCells(LiveBytes
 
 int64_t memtrace_current_blocks(void) {
   if (!IsRecording()) return -1;
-  return SumCells(
-      [](const Cell& c) { return static_cast<int64_t>(c.alloc_objects - c.free_objects); });
+  return SumCells([](const CellFigures& cell) { return cell.live_objects; });
 }
 
 int64_t memtrace_peak_bytes(void) {
@@ -140,8 +136,9 @@ int64_t memtrace_peak_bytes(void) {
   const int64_t live = SumCells(LiveBytes);
   if (TotalNow() > h->peak.load(std::memory_order_relaxed)) return live;
   const uint32_t epoch = h->peak_epoch.load(std::memory_order_relaxed);
-  const int64_t peak =
-      SumCells([epoch](const Cell& c) { return c.epoch == epoch ? c.saved_bytes : LiveBytes(c); });
+  const int64_t peak = SumCells([epoch](const CellFigures& cell) {
+    return cell.epoch == epoch ? cell.saved_bytes : cell.live_bytes;
+  });
   return peak > live ? peak : live;  // with threads the peak has a bound: never below what is there
 }
 
@@ -150,7 +147,10 @@ int memtrace_reset_peak(void) {
   if (!IsRecording()) return NotTracing();
   Header* h = g_region.header();
   const uint64_t now = os::BootNanos();
-  h->peak.store(TotalNow(), std::memory_order_relaxed);
+  const int64_t total = TotalNow();
+  h->peak.store(total, std::memory_order_relaxed);
+  h->peak_trigger.store(total + g_peak_slack.load(std::memory_order_relaxed),
+                        std::memory_order_relaxed);
   h->peak_epoch.fetch_add(1, std::memory_order_relaxed);
   h->peak_boot_ns.store(now, std::memory_order_relaxed);
   h->peak_reset_ns.store(now, std::memory_order_relaxed);

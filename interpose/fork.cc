@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "interpose/cells.h"
 #include "interpose/lifecycle.h"
 #include "interpose/os/os.h"
 #include "interpose/python/frames.h"
@@ -18,10 +19,22 @@ struct Live {
   int64_t bytes;
 };
 
-// Live figures of sites [0, sites).
+// Live figures of all sites: the small ones, then the busy ones.
 struct Inherited {
   Live* live = nullptr;
-  uint64_t sites = 0;
+  uint64_t small_sites = 0;
+  uint64_t busy_sites = 0;
+
+  uint64_t sites() const { return small_sites + busy_sites; }
+  uint32_t IdOf(uint64_t index) const {
+    return static_cast<uint32_t>(index < small_sites ? index
+                                                     : kFirstBusySite + index - small_sites);
+  }
+  // sites(): none of these.
+  uint64_t IndexOf(uint32_t site) const {
+    if (IsBusySite(site)) return small_sites + (site - kFirstBusySite);
+    return site < small_sites ? site : sites();
+  }
 };
 
 // Of the fork that this thread is in; another thread may fork at the same time.
@@ -31,37 +44,23 @@ thread_local constinit Inherited t_inherited __attribute__((tls_model("initial-e
 size_t BytesFor(uint64_t sites) { return sites * sizeof(Live) + 4096; }
 
 void Drop(Inherited* inherited) {
-  if (inherited->live != nullptr) os::Release(inherited->live, BytesFor(inherited->sites));
+  if (inherited->live != nullptr) os::Release(inherited->live, BytesFor(inherited->sites()));
   *inherited = {};
 }
 
-// Reads cells while other threads write theirs: each word by itself is whole, frees come first.
-__attribute__((no_sanitize("thread"))) void AddLive(const Cell& cell, Live* live) {
-  const uint64_t free_objects = __atomic_load_n(&cell.free_objects, __ATOMIC_RELAXED);
-  const uint64_t free_bytes = __atomic_load_n(&cell.free_bytes, __ATOMIC_RELAXED);
-  std::atomic_thread_fence(std::memory_order_acquire);
-  const uint64_t objects = __atomic_load_n(&cell.alloc_objects, __ATOMIC_RELAXED);
-  const uint64_t bytes = __atomic_load_n(&cell.alloc_bytes, __ATOMIC_RELAXED);
-  live->objects += static_cast<int64_t>(objects - free_objects);
-  live->bytes += static_cast<int64_t>(bytes - free_bytes);
-}
-
 Inherited SumLive() {
-  const Header* h = g_region.header();
+  const Section* sections = g_region.header()->sections;
   Inherited sum;
-  sum.sites = h->sections[kSites].used.load(std::memory_order_acquire);
-  sum.live = static_cast<Live*>(os::Reserve(BytesFor(sum.sites)));
+  sum.small_sites = sections[kSites].used.load(std::memory_order_acquire);
+  sum.busy_sites = sections[kBusySites].used.load(std::memory_order_acquire);
+  sum.live = static_cast<Live*>(os::Reserve(BytesFor(sum.sites())));
   if (sum.live == nullptr) return {};
-  const uint64_t pages = h->sections[kCells].used.load(std::memory_order_acquire);
-  const uint64_t owners = h->sections[kCellOwners].used.load(std::memory_order_acquire);
-  for (uint64_t i = 0; i < pages && i < owners; i++) {
-    auto& owner = g_region.At<CellOwner>(kCellOwners, i)->site_block;
-    const uint32_t block = std::atomic_ref<uint32_t>(owner).load(std::memory_order_acquire);
-    if (block == 0 || uint64_t{block} * kSitesPerBlock > sum.sites) continue;
-    const Cell* cells = g_region.At<Cell>(kCells, i);
-    Live* live = sum.live + uint64_t{block - 1} * kSitesPerBlock;
-    for (uint32_t j = 0; j < kSitesPerBlock; j++) AddLive(cells[j], live + j);
-  }
+  EachCell([&](uint32_t site, const CellFigures& figures) {
+    const uint64_t index = sum.IndexOf(site);
+    if (index >= sum.sites()) return;  // made since
+    sum.live[index].objects += figures.live_objects;
+    sum.live[index].bytes += figures.live_bytes;
+  });
   return sum;
 }
 
@@ -78,24 +77,34 @@ void AfterForkInParent() {
   errno = saved_errno;
 }
 
-// The kernel wipes the gate's page in a forked child; this does the same for old kernels.
+// The kernel wipes the gate's page and each thread's first one in a forked child; this does the
+// same for old kernels.
 void AfterForkInChild() {
   if (g_gate != nullptr) g_gate->state.store(Gate::kClosed, std::memory_order_relaxed);
+  if (t_thread != nullptr) t_thread->busy = Busy::kClosed;
+}
+
+void BookLive(char* cells, uint32_t site, const Live& live) {
+  if (IsBusySite(site)) {
+    FullCell(cells, site)->alloc = {static_cast<uint64_t>(live.objects),
+                                    static_cast<uint64_t>(live.bytes)};
+  } else {
+    SmallCellOf(cells, site)->alloc = PackSmall(live.objects, live.bytes);
+  }
 }
 
 int64_t BookInherited(Thread* slot0, const Inherited& inherited) {
   int64_t total = 0;
-  for (uint64_t site = 0; site < inherited.sites; site++) {
-    const Live& live = inherited.live[site];
+  for (uint64_t i = 0; i < inherited.sites(); i++) {
+    const Live& live = inherited.live[i];
     // Below zero: another thread freed a block while the sum was made.
     if (live.objects <= 0 || live.bytes < 0) continue;
-    Cell* c = CellOf(slot0, static_cast<uint32_t>(site));
-    if (c == nullptr) {
+    char* cells = CellsOf(slot0, inherited.IdOf(i));
+    if (cells == nullptr) {
       g_region.CountLoss(Loss::kRegionFull, static_cast<uint64_t>(live.bytes));
       continue;
     }
-    c->alloc_objects = static_cast<uint64_t>(live.objects);
-    c->alloc_bytes = static_cast<uint64_t>(live.bytes);
+    BookLive(cells, inherited.IdOf(i), live);
     total += live.bytes;
   }
   return total;
@@ -106,6 +115,7 @@ void BeginTotals(int64_t inherited) {
   h->owner_total.store(inherited);
   h->shared_total.store(0);
   h->peak.store(inherited);
+  h->peak_trigger.store(inherited);
   h->peak_epoch.store(1);
 }
 
@@ -116,7 +126,6 @@ void InstallForkHandlers() { pthread_atfork(BeforeFork, AfterForkInParent, After
 bool StartChild() {
   // Off until it has worked, so that nothing is ever written to the parent's region.
   g_gate->state.store(Gate::kOff, std::memory_order_relaxed);
-  const Busy before = t_thread != nullptr ? t_thread->busy : Busy::kIdle;
   os::RegionFile file;
   if (!g_region.PrepareChild(&file)) {
     os::Say("a forked child could not get a region of its own: it is not traced");
@@ -130,7 +139,6 @@ bool StartChild() {
   BeginTotals(BookInherited(slot0, t_inherited));
   Drop(&t_inherited);
   DescribeProcess();
-  if (t_thread != nullptr) t_thread->busy = before;
   g_region.header()->magic.store(kRegionMagic, std::memory_order_release);
   const bool watch =
       python::g_reader.is_initialized != nullptr && python::g_reader.is_initialized() == 0;

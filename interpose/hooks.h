@@ -22,10 +22,11 @@ inline bool HasNewNote(const Thread* t, const char* frame) {
 
 // call() allocates and returns the block.
 template <class Call>
-inline void* RecordedAlloc(size_t bytes, Domain domain, uintptr_t caller, Call&& call) {
+__attribute__((always_inline)) inline void* RecordedAlloc(size_t bytes, Domain domain,
+                                                          uintptr_t caller, Call&& call) {
   Thread* t = Enter();
-  if (t == nullptr) return call();
-  if (domain == Domain::kMalloc && __builtin_expect(t->new_caller != 0, 0)) {
+  if (__builtin_expect(t == nullptr, 0)) return call();
+  if (domain == Domain::kMalloc && t->new_caller != 0) {
     if (HasNewNote(t, static_cast<const char*>(__builtin_frame_address(0)))) {
       caller = t->new_caller;
       bytes = t->new_bytes;
@@ -36,37 +37,39 @@ inline void* RecordedAlloc(size_t bytes, Domain domain, uintptr_t caller, Call&&
   t->busy = Busy::kAllocating;
   void* p = call();
   t->busy = Busy::kRecording;
-  if (p != nullptr) RecordAlloc(t, p, bytes, site);
+  if (__builtin_expect(p != nullptr, 1)) RecordAlloc(t, p, bytes, site);
   Leave(t);
   return p;
 }
 
+// What the common case of a realloc leaves out.
+bool TakeSlow(const void* p, LiveTable::Block* block);
+void ReallocFailed(Thread* t, const LiveTable::Block& old, const void* p, bool freed);
+
 // call() resizes p, which is not null. zero_frees: a size of 0 with a null result means "freed".
 template <class Call>
-inline void* RecordedRealloc(void* p, size_t bytes, Domain domain, uintptr_t caller,
-                             bool zero_frees, Call&& call) {
+__attribute__((always_inline)) inline void* RecordedRealloc(void* p, size_t bytes, Domain domain,
+                                                            uintptr_t caller, bool zero_frees,
+                                                            Call&& call) {
   Thread* t = Enter();
-  if (t == nullptr) return call();
-  uint32_t* slot = g_live_table.Slot(p);
-  const bool known = slot != nullptr && LiveTable::Occupied(slot);
+  if (__builtin_expect(t == nullptr, 0)) return call();
   const uint32_t site = SiteHere(t, domain, caller);
   // Cleared before the real call: it may free p, and another thread get its address at once.
-  const LiveTable::Block old = known ? LiveTable::Take(slot) : LiveTable::Block{};
+  LiveTable::Block old;
+  const bool known = g_live_table.TakeFast(p, &old) || TakeSlow(p, &old);
   t->busy = Busy::kAllocating;
   void* q = call();
   t->busy = Busy::kRecording;
-  if (q != nullptr) {
+  if (__builtin_expect(q != nullptr, 1)) {
     RecordRealloc(t, old, p, q, bytes, site);
-  } else if (known && bytes == 0 && zero_frees) {
-    RecordFree(t, old, p);
-  } else if (known && old.site != 0) {
-    LiveTable::Put(slot, old.site, old.bytes);  // failed: the old block lives on
+  } else if (known) {
+    ReallocFailed(t, old, p, bytes == 0 && zero_frees);
   }
   Leave(t);
   return q;
 }
 
-__attribute__((noinline)) void RecordedFreeSlow(void* p);
+void RecordedFreeSlow(void* p);
 
 // To be called before the real free.
 __attribute__((always_inline)) inline void RecordedFree(void* p) {
@@ -75,28 +78,26 @@ __attribute__((always_inline)) inline void RecordedFree(void* p) {
     RecordedFreeSlow(p);
     return;
   }
-  if (!LiveTable::Occupied(slot)) return;
-  Thread* t = t_thread;
-  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0) ||
-      __builtin_expect(g_gate->state.load(std::memory_order_relaxed) != Gate::kOpen, 0)) {
-    RecordedFreeSlow(p);
+  const uint32_t word = *slot;
+  if (word == 0 || !LiveTable::IsAt(word, p)) {
+    if (__builtin_expect(g_live_table.HasFiner(), 0)) RecordedFreeSlow(p);
     return;
   }
-  const uint32_t site = *slot >> 6;
-  Cell* page = t->pages[site / kSitesPerBlock];
-  uint32_t owner, bytes;
-  if (__builtin_expect(page == nullptr, 0) ||
-      __builtin_expect(!LiveTable::TakeSmall(slot, &owner, &bytes), 0)) {
+  Thread* t = t_thread;
+  const uint32_t site = LiveTable::SiteOf(word);
+  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0) ||
+      __builtin_expect(LiveTable::CodeOf(word) > LiveTable::kSizeNext, 0) ||
+      __builtin_expect(t->pages[site / kSitesPerBlock] == nullptr, 0)) {
     RecordedFreeSlow(p);
     return;
   }
   t->busy = Busy::kRecording;
+  const uint64_t bytes = g_live_table.Clear(slot, word, p);
   CheckPeak(t);
-  {
-    Event event(t);
-    CountFree(t, page + site % kSitesPerBlock, bytes, p);
-    AddTotal(t, -static_cast<int64_t>(bytes));
-  }
+  const bool temporary = p == t->last_block;
+  CountFree(t->pages[site / kSitesPerBlock], site, bytes, temporary);
+  if (temporary) t->last_block = nullptr;
+  AddTotal(t, -static_cast<int64_t>(bytes));
   t->busy = Busy::kIdle;
 }
 

@@ -38,10 +38,10 @@ class Lazy {
     if (__builtin_expect(f != nullptr, 1)) return f;
     if (g_real.malloc == nullptr) ResolveReal();
     // What the loader allocates to search is not the program's.
-    Thread* t = t_thread != nullptr && t_thread->busy == Busy::kIdle ? t_thread : nullptr;
+    Thread* t = Enter();
     if (t != nullptr) t->busy = Busy::kAllocating;
     f = reinterpret_cast<F>(Find(name_));
-    if (t != nullptr) t->busy = Busy::kIdle;
+    if (t != nullptr) Leave(t);
     found_.store(f, std::memory_order_release);
     return f;
   }
@@ -58,9 +58,15 @@ class Lazy {
 // (an allocator whose operator new does not go through malloc) is recorded afterwards.
 template <class Call>
 inline void* RecordedNew(size_t bytes, uintptr_t caller, Call&& call) {
-  Thread* t = t_thread != nullptr ? t_thread : EnterSlow();
+  Thread* t = t_thread;
+  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0)) {
+    if (t != nullptr && t->busy != Busy::kClosed) return call();  // malloc's hook counts the loss
+    t = Enter();
+    if (t == nullptr) return call();
+    Leave(t);
+  }
   const char* frame = static_cast<const char*>(__builtin_frame_address(0));
-  if (t == nullptr || t->busy != Busy::kIdle || HasNewNote(t, frame)) return call();
+  if (HasNewNote(t, frame)) return call();
   t->new_caller = caller;
   t->new_bytes = bytes;
   t->new_frame = frame;

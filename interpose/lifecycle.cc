@@ -10,6 +10,7 @@
 #include "interpose/os/os.h"
 #include "interpose/python/frames.h"
 #include "interpose/python/hooks.h"
+#include "interpose/real.h"
 #include "interpose/recorder.h"
 #include "interpose/site_tree.h"
 #include "interpose/threads.h"
@@ -31,6 +32,11 @@ Gate StateNow() {
 uint32_t StackDepth() {
   const char* text = os::Environment("MEMTRACE_STACK_DEPTH");
   return text != nullptr ? static_cast<uint32_t>(strtoul(text, nullptr, 10)) : 0;
+}
+
+bool Wanted(const char* variable) {
+  const char* text = os::Environment(variable);
+  return text != nullptr && *text != 0 && *text != '0';
 }
 
 bool MakeTables() {
@@ -64,16 +70,19 @@ void SayPrivate() {
 void StartRecording() {
   // Before libc has its environment the loader itself is at work: too early to know what is wanted.
   if (environ == nullptr || g_started.exchange(true)) return;
-  const char* disabled = os::Environment("MEMTRACE_DISABLE");
-  if (disabled != nullptr && *disabled != 0 && *disabled != '0') return;
+  if (Wanted("MEMTRACE_DISABLE")) return;
   auto* gate = static_cast<GatePage*>(os::MapWipedInChild());
   if (gate == nullptr || !MakeTables()) return;
   if (g_region.path()[0] == 0) SayPrivate();
   Header* h = g_region.header();
   h->stack_depth = StackDepth();
+  g_exact_peak = Wanted("MEMTRACE_EXACT_PEAK");
+  if (g_exact_peak) h->flags |= kFlagExactPeak;
   if (h->stack_depth != 0) h->flags |= kFlagStacksTruncated;
   DescribeProcess();
   os::InitModules();
+  if (g_real.malloc == nullptr) ResolveReal();
+  g_live_table.SetSharedGranules(!os::IsLibcFunction(reinterpret_cast<void*>(g_real.malloc)));
   InstallForkHandlers();
   h->magic.store(kRegionMagic, std::memory_order_release);
   gate->state.store(Gate::kOpen, std::memory_order_relaxed);
@@ -83,17 +92,18 @@ void StartRecording() {
   if (t == nullptr) return;
   t->busy = Busy::kAllocating;
   if (python::Install()) gate->state.store(Gate::kWatching, std::memory_order_relaxed);
-  t->busy = Busy::kIdle;
+  t->rest = RestingState();
+  Leave(t);
 }
 
 __attribute__((constructor)) void Construct() {
   const int saved_errno = errno;
   if (!g_started.load()) StartRecording();
   Thread* t = t_thread;
-  if (t != nullptr && t->busy == Busy::kIdle) {
+  if (t != nullptr && t->busy == t->rest) {
     t->busy = Busy::kAllocating;  // what the loader allocates for the unwinder is not the program's
     InitNative();
-    t->busy = Busy::kIdle;
+    Leave(t);
   }
   errno = saved_errno;
 }

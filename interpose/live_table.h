@@ -1,20 +1,27 @@
 // Address -> (site, size) of every recorded block that is alive: a shadow of the heap.
 //
-// One 32-bit slot stands for 16 bytes of address space. A block owns the slots of the granules that
-// it covers alone; it starts at a multiple of 16 (the second shadow holds those that start 8 after
-// one, which allocators with 8-byte classes hand out), so its first slot is its own.
+// One 32-bit slot stands for a granule of 32 bytes of address space. Blocks start at multiples of
+// 16 and most allocators hand out 32 bytes at least, so a granule holds the start of one block, and
+// a bit of the slot says in which half. Where two blocks of 16 bytes share a granule, the second
+// one goes to a finer shadow of 16 bytes a slot; so does, to one more, a block at 8 modulo 16
+// (other allocators' small classes).
 //
-//   slot 0   site << 6 | code-object flag << 5 | size code
-//   slot 1   size, 32 bits           (size code kSizeNext: 17 bytes and more)
-//   slot 1-2 size, 64 bits           (size code kSizeWide: 4 GiB and more)
-//   slot 2   id of the Python code object that lives there (SetCodeId)
+//   granule 0   site << 8 | half << 7 | size code
+//   granule 1   lower half of the size    (kSizeNext, kSizeWide, kCode)
+//   granule 2   upper half                (kSizeWide, kCode)
+//   granule 3   id of the Python code object that lives there (kCode, kMarker)
 //
-// A size of 0..16 is in the size code itself. Slot 0 of zero: no recorded block starts here.
+// Sizes to 56, and multiples of 8 to 576, are in the code itself. A block of more than 48 bytes
+// owns its next granule: no other block can start there. A slot of zero: nothing starts here.
+//
+// Granules are spread over two planes by the parity of their number, so that a pool of blocks of 64
+// bytes touches one plane alone: a sixteenth of its size. Blocks of other sizes take an eighth.
 //
 // The table is private memory: snapshots need only the counters. It has no lock: a slot is touched
-// only by the thread that allocates, owns or frees the block. Pointers that were never recorded
-// read as zero, so foreign blocks are harmless.
-// When memory for the table is refused (address-space limit), Slot returns nullptr and the block is
+// only by the thread that allocates, owns or frees the block (two blocks of 16 bytes in one granule
+// may belong to two threads: their slot is claimed by compare-and-swap). Pointers that were never
+// recorded read as zero, so foreign blocks are harmless.
+// When memory for the table is refused (address-space limit), Put returns false and the block is
 // counted as lost.
 
 #ifndef MEMTRACE_INTERPOSE_LIVE_TABLE_H_
@@ -24,12 +31,38 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/layout.h"
+
 namespace memtrace {
+
+// A sparse array of 2^43 slots.
+class Shadow {
+ public:
+  static constexpr int kIndexBits = 43;
+
+  // Flat where the address space allows.
+  bool Init();
+  // The slot, made if need be; nullptr: refused.
+  uint32_t* Slot(uint64_t index) {
+    uint32_t* flat = flat_.load(std::memory_order_acquire);
+    return __builtin_expect(flat != nullptr, 1) ? flat + index : SlotSlow(index);
+  }
+  // The same if there is a flat array.
+  uint32_t* flat() const { return flat_.load(std::memory_order_relaxed); }
+  bool used() const { return flat() != nullptr || leaves_.load() != nullptr; }
+
+ private:
+  static constexpr int kLeafBits = 18;
+  static constexpr size_t kLeaves = size_t{1} << (kIndexBits - kLeafBits);
+
+  uint32_t* SlotSlow(uint64_t index);
+
+  std::atomic<uint32_t*> flat_{nullptr};
+  std::atomic<std::atomic<uint32_t*>*> leaves_{nullptr};
+};
 
 class LiveTable {
  public:
-  static constexpr uint32_t kMaxSites = 1u << 26;
-
   struct Block {
     uint32_t site = 0;  // 0: a marker for a code object that was never recorded as a block
     bool holds_code = false;
@@ -38,105 +71,103 @@ class LiveTable {
 
   bool Init();
 
-  // The first slot of a block at p; nullptr: p cannot be in the table.
-  uint32_t* Slot(const void* p) {
-    uint32_t* slot = FastSlot(p);
-    return __builtin_expect(slot != nullptr, 1) ? slot : SlotSlow(reinterpret_cast<uint64_t>(p));
-  }
+  // Whether an allocator may hand out neighbours of 16 bytes to two threads at once: glibc's does
+  // not (it hands out 32 at least), nor does CPython's under its lock. Then blocks of up to 16
+  // bytes need not take the slow way.
+  void SetSharedGranules(bool shared) { slow_bytes_ = shared ? 17 : 0; }
 
-  // The same for the flat table alone: nullptr sends the caller to its slow path.
+  // A block of `bytes` now lives at p. False: no memory for its slots.
+  bool Put(const void* p, uint32_t site, uint64_t bytes);
+  bool Holds(const void* p) { return Find(p) != nullptr; }
+  // Reads and clears; an empty Block when there is none.
+  Block Take(const void* p);
+
+  // Id of the code object at p, 0: not known.
+  uint32_t CodeId(const char* p);
+  // Marks the block as a code object with this id: its free will be told (Block::holds_code).
+  void SetCodeId(const char* p, uint32_t id);
+
+  // -----------------------------------------------------------------------------------------------
+  // The fast way: a block at a multiple of 16, in the coarse shadow, less than 4 GiB.
+
+  // Its slot, whether it is there or not; nullptr: take the slow way.
   uint32_t* FastSlot(const void* p) const {
     constexpr uint64_t kNotHere = ~uint64_t{0} << 47 | 8;
     const uint64_t address = reinterpret_cast<uint64_t>(p);
-    if (__builtin_expect(flat_ == nullptr || (address & kNotHere) != 0, 0)) return nullptr;
-    return flat_ + (address >> 4);
+    uint32_t* flat = coarse_.flat();
+    if (__builtin_expect(flat == nullptr || (address & kNotHere) != 0, 0)) return nullptr;
+    return flat + Index(address);
   }
+  static uint32_t Half(const void* p) { return reinterpret_cast<uintptr_t>(p) << 3 & kHalf; }
 
-  static bool Occupied(const uint32_t* slot) { return *slot != 0; }
-
-  static void PutSmall(uint32_t* slot, uint32_t site, uint32_t bytes) {
-    if (bytes <= 16) {
-      slot[0] = site << 6 | (bytes + 1);
-    } else {
-      slot[1] = bytes;
-      slot[0] = site << 6 | kSizeNext;
-    }
+  // The word of a block, whose size is in it or (kSizeNext) in the next granule's slot.
+  static uint32_t Word(const void* p, uint32_t site, uint32_t code) {
+    return site << 8 | Half(p) | code;
   }
+  static uint32_t SiteOf(uint32_t word) { return word >> 8; }
+  static uint32_t CodeOf(uint32_t word) { return word & 127; }
+  static bool IsAt(uint32_t word, const void* p) { return (word & kHalf) == Half(p); }
 
-  static void Put(uint32_t* slot, uint32_t site, uint64_t bytes) {
-    if (bytes <= 0xffffffffu) {
-      PutSmall(slot, site, static_cast<uint32_t>(bytes));
-    } else {
-      slot[1] = static_cast<uint32_t>(bytes);
-      slot[2] = static_cast<uint32_t>(bytes >> 32);
-      slot[0] = site << 6 | kSizeWide;
-    }
+  // Empties the slot of the block at p, whose size code is kSizeNext at most; returns the size.
+  uint64_t Clear(uint32_t* slot, uint32_t word, const void* p) const {
+    *slot = 0;
+    const uint32_t code = CodeOf(word);
+    if (code != kSizeNext) return BytesOf(code);
+    uint32_t* next = FastSlot(static_cast<const char*>(p) + kGranule);
+    const uint32_t bytes = *next;
+    *next = 0;
+    return bytes;
   }
-
-  // Reads and clears an ordinary block: less than 4 GiB, no code object. False: it is another kind.
-  static bool TakeSmall(uint32_t* slot, uint32_t* site, uint32_t* bytes) {
-    const uint32_t word = slot[0];
-    const uint32_t code = word & 63;
-    if (__builtin_expect(code > kSizeNext, 0)) return false;
-    if (code == kSizeNext) {
-      *bytes = slot[1];
-      slot[1] = 0;
-    } else {
-      *bytes = code - 1;
-    }
-    slot[0] = 0;
-    *site = word >> 6;
+  // Take() in the common case; false: nothing was done.
+  bool TakeFast(const void* p, Block* block) const {
+    uint32_t* slot = FastSlot(p);
+    const uint32_t word = slot != nullptr ? *slot : 0;
+    if (word == 0 || !IsAt(word, p) || CodeOf(word) > kSizeNext) return false;
+    block->site = SiteOf(word);
+    block->bytes = Clear(slot, word, p);
     return true;
   }
-
-  // Reads and clears.
-  static Block Take(uint32_t* slot) {
-    const uint32_t word = slot[0];
-    const uint32_t code = word & 31;
-    Block block;
-    block.site = word >> 6;
-    block.holds_code = (word & kHoldsCode) != 0;
-    slot[0] = 0;
-    if (code < kSizeNext) {
-      block.bytes = code - 1;
-    } else if (code == kSizeNext) {
-      block.bytes = slot[1];
-      slot[1] = 0;
-    } else if (code == kSizeWide) {
-      block.bytes = slot[1] | static_cast<uint64_t>(slot[2]) << 32;
-      slot[1] = slot[2] = 0;
+  // Writes the word, and the size where it is not in it.
+  void Fill(uint32_t* slot, const void* p, uint32_t site, uint64_t bytes) const {
+    const uint32_t code = SizeCode(bytes);
+    if (code == kSizeNext) {
+      *FastSlot(static_cast<const char*>(p) + kGranule) = static_cast<uint32_t>(bytes);
     }
-    if (block.holds_code) slot[2] = 0;
-    return block;
+    *slot = Word(p, site, code);
   }
 
-  static uint32_t CodeId(const uint32_t* slot) { return slot[2]; }
-  // Marks the block as a code object with this id: its free will be told (Block::holds_code).
-  static void SetCodeId(uint32_t* slot, uint32_t id) {
-    if (slot[0] == 0) slot[0] = kMarker;
-    slot[0] |= kHoldsCode;
-    slot[2] = id;
+  static uint32_t SizeCode(uint64_t bytes) {
+    if (bytes <= kExact) return static_cast<uint32_t>(bytes) + 1;
+    if ((bytes & 7) == 0 && bytes <= kEights) return static_cast<uint32_t>(bytes + 400) >> 3;
+    return kSizeNext;
   }
+  static uint32_t BytesOf(uint32_t code) { return code <= kExact + 1 ? code - 1 : code * 8 - 400; }
+  bool NeedsSlow(uint64_t bytes) const { return bytes < slow_bytes_ || bytes > 0xffffffffu; }
+  // A free of a block that is not in its coarse slot may be of one in a finer shadow.
+  bool HasFiner() const { return fine_.used() || odd_.used(); }
+
+  static constexpr uint32_t kGranule = 32;
+  static constexpr uint32_t kSizeNext = 123;
 
  private:
-  static constexpr uint32_t kHoldsCode = 1u << 5;
-  static constexpr uint32_t kSizeNext = 18;  // 1..17: a size of 0..16
-  static constexpr uint32_t kSizeWide = 19;
-  static constexpr uint32_t kMarker = 31;
+  static constexpr uint32_t kHalf = 128;
+  static constexpr uint32_t kExact = 56;
+  static constexpr uint32_t kEights = 576;
+  static constexpr uint32_t kSizeWide = 124;
+  static constexpr uint32_t kCode = 125;
+  static constexpr uint32_t kMarker = 126;
+  static_assert((kEights + 400) / 8 < kSizeNext && kMaxSites <= 1u << 24);
 
-  // Where there is no room for a flat shadow: leaves of 4 MiB of heap each, made on demand.
-  static constexpr int kLeafBits = 22;
-  static constexpr size_t kLeafSlots = (size_t{1} << kLeafBits) / 16;
-  static constexpr size_t kLeaves = size_t{1} << (47 - kLeafBits);
+  static uint64_t Index(uint64_t address) { return address >> 6 | (address & 32) << 36; }
 
-  uint32_t* SlotSlow(uint64_t address);
-  std::atomic<uint32_t*>* Leaves(int half);
-  uint32_t* Leaf(int half, uint64_t address);
+  uint32_t* Coarse(const char* p);
+  uint32_t* Find(const void* p);
+  uint32_t* Claim(const void* p, uint32_t word);
 
-  uint32_t* flat_ = nullptr;
-  std::atomic<uint32_t*> odd_{nullptr};                  // blocks at 8 modulo 16
-  std::atomic<std::atomic<uint32_t*>*> leaves_[2] = {};  // [half][address >> kLeafBits]
-  bool flat_refused_ = false;
+  Shadow coarse_;  // 32 bytes a slot
+  Shadow fine_;    // 16 bytes a slot: second blocks of a granule
+  Shadow odd_;     // 16 bytes a slot: blocks at 8 modulo 16
+  uint64_t slow_bytes_ = 17;
 };
 
 extern constinit LiveTable g_live_table;

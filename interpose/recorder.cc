@@ -9,6 +9,7 @@
 #include "interpose/lifecycle.h"
 #include "interpose/os/os.h"
 #include "interpose/python/hooks.h"
+#include "interpose/site_tree.h"
 #include "interpose/threads.h"
 
 namespace memtrace {
@@ -17,53 +18,114 @@ constinit GatePage* g_gate = nullptr;
 thread_local constinit Thread* t_thread = nullptr;
 constinit std::atomic<int64_t> g_peak_slack{0};
 constinit std::atomic<uint32_t> g_stale{0};
+constinit bool g_exact_peak = false;
 
 namespace {
+
 constinit std::atomic<uint64_t> g_now_ns{0};  // boot clock at the last tick
 constinit std::atomic<bool> g_ticking{false};
+
+// With an exact peak, one thread at a time counts. The holder is in the recorder, so it is never
+// interrupted for long; a signal handler's allocations are dropped there. A forked child finds it
+// free: ResetExactPeak.
+constinit std::atomic<bool> g_counting{false};
+
+class ExactPeakLock {
+ public:
+  ExactPeakLock() {
+    if (!g_exact_peak) return;
+    while (g_counting.exchange(true, std::memory_order_acquire)) {
+      while (g_counting.load(std::memory_order_relaxed)) os::Yield();
+    }
+  }
+  ~ExactPeakLock() {
+    if (g_exact_peak) g_counting.store(false, std::memory_order_release);
+  }
+};
+
 }  // namespace
 
+void ResetExactPeak() { g_counting.store(false, std::memory_order_relaxed); }
+
+Busy RestingState() {
+  const bool open = g_gate->state.load(std::memory_order_relaxed) == Gate::kOpen;
+  return open && !g_exact_peak ? Busy::kIdle : Busy::kClosed;
+}
+
+// A first event of a thread or of a forked child, one while the interpreter starts, or any with an
+// exact peak; or one inside another event.
 __attribute__((noinline)) Thread* EnterSlow() {
+  Thread* t = t_thread;
+  if (t != nullptr && t->busy == Busy::kAllocating) return nullptr;
+  if (t != nullptr && t->busy == Busy::kRecording) {
+    g_region.CountLoss(Loss::kReentrant, 0);
+    return nullptr;
+  }
   const int saved_errno = errno;
-  Thread* t = nullptr;
-  if (OpenGate()) {
-    t = t_thread != nullptr ? t_thread : ClaimThread();
-    if (t != nullptr && t->busy == Busy::kIdle &&
-        g_gate->state.load(std::memory_order_relaxed) == Gate::kWatching) {
+  t = OpenGate() ? (t_thread != nullptr ? t_thread : ClaimThread()) : nullptr;
+  if (t != nullptr) {
+    if (g_gate->state.load(std::memory_order_relaxed) == Gate::kWatching) {
       t->busy = Busy::kAllocating;  // what CPython allocates for the hooks is not the program's
       if (python::Watch()) g_gate->state.store(Gate::kOpen, std::memory_order_relaxed);
-      t->busy = Busy::kIdle;
     }
+    t->rest = RestingState();
+    t->busy = Busy::kRecording;
   }
   errno = saved_errno;
   return t;
 }
 
-// The page of cells of this thread for the site's block, made on first use.
-__attribute__((noinline)) Cell* NewCellPage(Thread* t, uint32_t site) {
+// -------------------------------------------------------------------------------------------------
+// Cells
+
+namespace {
+
+// One page of a section of cells for this thread, and its owner's record.
+char* NewPage(Thread* t, SectionId cells, SectionId owners, uint32_t sites) {
+  const uint64_t at = g_region.Reserve(cells, 1);
+  if (at == Region::kNone || !g_region.ReserveUpTo(owners, at + 1)) return nullptr;
+  auto* owner = g_region.At<CellOwner>(owners, at);
+  owner->thread = t->slot;
+  std::atomic_ref<uint32_t>(owner->sites).store(sites + 1, std::memory_order_release);
+  return g_region.At<char>(cells, at);
+}
+
+}  // namespace
+
+// This thread's cells of the site's block, made on first use.
+__attribute__((noinline)) char* NewCells(Thread* t, uint32_t site) {
   const int saved_errno = errno;
-  Cell* page = nullptr;
-  const uint64_t at = g_region.Reserve(kCells, 1);
-  if (at != Region::kNone && g_region.ReserveUpTo(kCellOwners, at + 1)) {
-    const uint32_t block = site / kSitesPerBlock;
-    page = g_region.At<Cell>(kCells, at);
-    auto* owner = g_region.At<CellOwner>(kCellOwners, at);
-    owner->thread = t->slot;
-    std::atomic_ref<uint32_t>(owner->site_block).store(block + 1, std::memory_order_release);
-    t->pages[block] = page;
+  char** place = t->pages + site / kSitesPerBlock;
+  if (IsBusySite(site)) {
+    *place = NewPage(t, kCells, kCellOwners, (site - kFirstBusySite) / kSitesPerBlock);
+  } else {
+    const uint32_t group = site / kSitesPerSmallPage;
+    char* page = NewPage(t, kSmallCells, kSmallOwners, group);
+    for (uint32_t i = 0; page != nullptr && i < kBlocksPerSmallPage; i++) {
+      t->pages[group * kBlocksPerSmallPage + i] = page + i * sizeof(SmallBlock);
+    }
   }
   errno = saved_errno;
-  return page;
+  return *place;
 }
 
 // -------------------------------------------------------------------------------------------------
 // Totals and peak
 
-__attribute__((noinline)) void RaisePeak(int64_t total) {
+__attribute__((noinline)) void NewPeak(int64_t total) {
   Header* h = g_region.header();
+  const int64_t slack = g_peak_slack.load(std::memory_order_relaxed);
+  if (slack == 0) {  // alone, or one at a time: no other thread writes these
+    h->peak.store(total, std::memory_order_relaxed);
+    h->peak_trigger.store(total, std::memory_order_relaxed);
+    const uint32_t epoch = h->peak_epoch.load(std::memory_order_relaxed);
+    h->peak_epoch.store(epoch + 1, std::memory_order_relaxed);
+    return;
+  }
   int64_t peak = h->peak.load(std::memory_order_relaxed);
   while (total > peak) {
     if (h->peak.compare_exchange_weak(peak, total, std::memory_order_relaxed)) {
+      h->peak_trigger.store(total + slack, std::memory_order_relaxed);
       h->peak_epoch.fetch_add(1, std::memory_order_relaxed);
       h->peak_boot_ns.store(g_now_ns.load(std::memory_order_relaxed), std::memory_order_relaxed);
       return;
@@ -76,8 +138,7 @@ __attribute__((noinline)) void FlushTotal(Thread* t) {
   const int64_t bytes = t->record->unflushed_bytes;
   if (bytes < 0) {
     const int64_t total = TotalNow();
-    const int64_t peak = h->peak.load(std::memory_order_relaxed);
-    if (total > peak + g_peak_slack.load(std::memory_order_relaxed)) RaisePeak(total);
+    if (total > h->peak_trigger.load(std::memory_order_relaxed)) NewPeak(total);
   }
   h->shared_total.fetch_add(bytes, std::memory_order_relaxed);
   t->record->unflushed_bytes = 0;
@@ -101,7 +162,6 @@ void HalveTimeline(Timeline* timeline) {
     const TimelinePoint& next = points[i + 1];
     if (next.live_bytes_min < merged.live_bytes_min) merged.live_bytes_min = next.live_bytes_min;
     if (next.live_bytes_max > merged.live_bytes_max) merged.live_bytes_max = next.live_bytes_max;
-    merged.events = next.events;
     points[i / 2] = merged;
   }
   timeline->count /= 2;
@@ -124,7 +184,8 @@ void AddPoint(uint64_t elapsed, int64_t live) {
 
 }  // namespace
 
-__attribute__((noinline)) void Tick() {
+__attribute__((noinline)) void Tick(Thread* t) {
+  t->until_tick = Thread::kTick;
   if (g_ticking.exchange(true, std::memory_order_acquire)) return;
   Header* h = g_region.header();
   const uint64_t now = os::BootNanos();
@@ -138,42 +199,99 @@ __attribute__((noinline)) void Tick() {
 }
 
 // -------------------------------------------------------------------------------------------------
+// Events, the slow way
+
+namespace {
+
+// An allocation that could not be counted: one event, whichever part of it failed.
+void LoseAlloc(uint32_t site, uint64_t bytes) {
+  const bool no_ids = site == 0 && SiteIdsUsedUp();
+  g_region.CountLoss(no_ids ? Loss::kSiteIds : Loss::kRegionFull, bytes);
+}
 
 // A block of ours starts here though another was never seen freed (freed by code that does not go
 // through the hooks). It is gone for certain: its memory has been handed out again.
-__attribute__((noinline)) void RecordStale(Thread* t, uint32_t* slot) {
-  RecordFree(t, LiveTable::Take(slot), t);  // t: no block's address, so never temporary
+void FreeStale(Thread* t, const void* p) {
+  if (!g_live_table.Holds(p)) return;
+  RecordFree(t, g_live_table.Take(p), t);  // t: no block's address, so never temporary
 }
 
-// An allocation that could not be counted: one event, whichever part of it failed.
-__attribute__((noinline)) void LoseAlloc(const uint32_t* slot, uint32_t site, uint64_t bytes) {
-  Loss reason = Loss::kRegionFull;
-  if (slot == nullptr) {
-    reason = Loss::kLiveTable;
-  } else if (site == 0 && g_region.header()->sections[kSites].used.load(
-                              std::memory_order_relaxed) >= Thread::kMaxSites) {
-    reason = Loss::kSiteIds;
-  }
-  g_region.CountLoss(reason, bytes);
+// The site to count one more block at: the same, or the busy one of the same place. 0: none.
+uint32_t RoomySite(Thread* t, uint32_t site, uint64_t bytes) {
+  if (site == 0 || IsBusySite(site)) return site;
+  char* cells = CellsOf(t, site);
+  if (cells == nullptr) return 0;
+  const uint64_t sum = SmallCellOf(cells, site)->alloc + (bytes << 8 | 1);
+  return (sum & kSmallOverflow) == 0 && bytes <= kSmallBytes ? site : BusySite(t, site);
 }
 
-// A first block of its site's page, a size of 4 GiB and more, an address outside the flat table,
-// ...
-void RecordAllocSlow(Thread* t, const void* p, uint64_t bytes, uint32_t site) {
-  Cell* c = site != 0 ? CellOf(t, site) : nullptr;
-  uint32_t* slot = g_live_table.Slot(p);
-  if (c == nullptr || slot == nullptr) {
-    LoseAlloc(slot, site, bytes);
+}  // namespace
+
+// A first block of its page, one whose small cell is full, a size that is not in the slot's code,
+// an address outside the flat table, an exact peak, ...
+__attribute__((noinline)) void RecordAllocSlow(Thread* t, const void* p, uint64_t bytes,
+                                               uint32_t site) {
+  site = RoomySite(t, site, bytes);
+  char* cells = site != 0 ? CellsOf(t, site) : nullptr;
+  FreeStale(t, p);
+  if (cells == nullptr) {
+    LoseAlloc(site, bytes);
     return;
   }
-  if (LiveTable::Occupied(slot)) RecordStale(t, slot);
-  {
-    Event event(t);
-    CountAlloc(c, bytes);
-    AddTotal(t, static_cast<int64_t>(bytes));
+  if (!g_live_table.Put(p, site, bytes)) {
+    g_region.CountLoss(Loss::kLiveTable, bytes);
+    return;
   }
+  ExactPeakLock lock;
+  CountAlloc(cells, site, bytes);
+  AddTotal(t, static_cast<int64_t>(bytes));
   t->last_block = p;
-  LiveTable::Put(slot, site, bytes);
+  if (--t->until_tick == 0) Tick(t);
+}
+
+__attribute__((noinline)) void RecordFree(Thread* t, const LiveTable::Block& block, const void* p) {
+  if (block.holds_code) RetireCode();
+  if (block.site == 0) return;
+  char* cells = CellsOf(t, block.site);
+  if (cells == nullptr) {
+    g_region.CountLoss(Loss::kRegionFull, 0);
+    return;
+  }
+  ExactPeakLock lock;
+  CheckPeak(t);
+  CountFree(cells, block.site, block.bytes, p == t->last_block);
+  if (p == t->last_block) t->last_block = nullptr;
+  AddTotal(t, -static_cast<int64_t>(block.bytes));
+}
+
+__attribute__((noinline)) void RecordReallocSlow(Thread* t, const LiveTable::Block& old,
+                                                 const void* old_p, const void* p, uint64_t bytes,
+                                                 uint32_t site) {
+  if (old.site == 0) {
+    RecordAllocSlow(t, p, bytes, site);
+    return;
+  }
+  site = RoomySite(t, site, bytes);
+  char* to = site != 0 ? CellsOf(t, site) : nullptr;
+  char* from = CellsOf(t, old.site);
+  FreeStale(t, p);
+  if (__builtin_expect(to == nullptr || from == nullptr, 0)) {
+    LoseAlloc(site, bytes);
+    if (from != nullptr) RecordFree(t, old, old_p);
+    return;
+  }
+  if (__builtin_expect(!g_live_table.Put(p, site, bytes), 0)) {
+    g_region.CountLoss(Loss::kLiveTable, bytes);
+    RecordFree(t, old, old_p);
+    return;
+  }
+  ExactPeakLock lock;
+  if (bytes < old.bytes) CheckPeak(t);
+  CountAlloc(to, site, bytes);
+  CountFree(from, old.site, old.bytes, false);
+  AddTotal(t, static_cast<int64_t>(bytes) - static_cast<int64_t>(old.bytes));
+  t->last_block = p;
+  if (--t->until_tick == 0) Tick(t);
 }
 
 void RetireCode() { g_stale.fetch_add(1, std::memory_order_acq_rel); }

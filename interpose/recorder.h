@@ -8,8 +8,12 @@
 // Hot path: no lock, no allocation, no system call, no CPython API beyond the thread's own state.
 // errno is kept: only slow paths make system calls, and they save it.
 //
-// Counting order (core/layout.h, invariants 4-6): seq odd, cell, totals, seq even. An allocation is
-// counted before anyone can free the block, a free before its address can be handed out again.
+// Each event has a fast way, inline, for a thread that is set up and a block of the common kind,
+// and a slow way that does everything (recorder.cc). With an exact peak every event is slow: a
+// thread then rests in kClosed, and counting is done under a lock.
+//
+// Counting order (core/layout.h, invariants 4-6): an allocation is counted before anyone can free
+// the block, a free before its address can be handed out again.
 
 #ifndef MEMTRACE_INTERPOSE_RECORDER_H_
 #define MEMTRACE_INTERPOSE_RECORDER_H_
@@ -42,69 +46,108 @@ extern thread_local constinit Thread* t_thread __attribute__((tls_model("initial
 // Bytes that the total must exceed the peak by before a new peak is declared: 0 with one thread.
 extern constinit std::atomic<int64_t> g_peak_slack;
 
+// MEMTRACE_EXACT_PEAK: the total is counted at each event of every thread, one at a time.
+extern constinit bool g_exact_peak;
+
 // Slow paths of the functions below.
 Thread* EnterSlow();
-Cell* NewCellPage(Thread* t, uint32_t site);
+char* NewCells(Thread* t, uint32_t site);
 void FlushTotal(Thread* t);
-void RaisePeak(int64_t total);
-void Tick();
-void RecordStale(Thread* t, uint32_t* slot);
-void LoseAlloc(const uint32_t* slot, uint32_t site, uint64_t bytes);
+void NewPeak(int64_t total);
+void Tick(Thread* t);
 void RetireCode();
+void RecordAllocSlow(Thread* t, const void* p, uint64_t bytes, uint32_t site);
+// The block taken from the table is about to be freed.
+void RecordFree(Thread* t, const LiveTable::Block& block, const void* p);
+void RecordReallocSlow(Thread* t, const LiveTable::Block& old, const void* old_p, const void* p,
+                       uint64_t bytes, uint32_t site);
+
+// In a forked child: nobody is counting.
+void ResetExactPeak();
+// What `busy` is to be between the thread's events.
+Busy RestingState();
 
 inline Thread* Enter() {
   Thread* t = t_thread;
-  if (__builtin_expect(t == nullptr || g_gate == nullptr ||
-                           g_gate->state.load(std::memory_order_relaxed) != Gate::kOpen,
-                       0)) {
-    t = EnterSlow();
-    if (t == nullptr) return nullptr;
-  }
-  if (__builtin_expect(t->busy != Busy::kIdle, 0)) {
-    if (t->busy == Busy::kRecording) g_region.CountLoss(Loss::kReentrant, 0);
-    return nullptr;
-  }
+  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0)) return EnterSlow();
   t->busy = Busy::kRecording;
   return t;
 }
 
-inline void Leave(Thread* t) { t->busy = Busy::kIdle; }
+inline void Leave(Thread* t) { t->busy = t->rest; }
 
-inline Cell* CellOf(Thread* t, uint32_t site) {
-  Cell* page = t->pages[site / kSitesPerBlock];
-  if (__builtin_expect(page == nullptr, 0)) {
-    page = NewCellPage(t, site);
-    if (page == nullptr) return nullptr;
-  }
-  return page + site % kSitesPerBlock;
+// -------------------------------------------------------------------------------------------------
+// Cells
+
+typedef uint64_t Pair __attribute__((vector_size(16), may_alias));
+
+// One aligned store of 16 bytes, which is seen as a whole (x86-64 with AVX says so; so does
+// ARMv8.4).
+inline void Add(Count* count, uint64_t bytes) { *reinterpret_cast<Pair*>(count) += Pair{1, bytes}; }
+
+inline char* CellsOf(Thread* t, uint32_t site) {
+  char* cells = t->pages[site / kSitesPerBlock];
+  return __builtin_expect(cells != nullptr, 1) ? cells : NewCells(t, site);
 }
-
-// Opens and closes one event for readers. The owner is the only writer, so plain adds do.
-class Event {
- public:
-  explicit Event(Thread* t) : seq_(t->record->seq) {
-    seq_.store(seq_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_release);
-  }
-  ~Event() {
-    const uint64_t next = seq_.load(std::memory_order_relaxed) + 1;
-    seq_.store(next, std::memory_order_release);
-    if (__builtin_expect((next & 1023) == 0, 0)) Tick();
-  }
-
- private:
-  std::atomic<uint64_t>& seq_;
-};
+inline Cell* FullCell(char* cells, uint32_t site) {
+  return reinterpret_cast<CellPage*>(cells)->cells + site % kSitesPerBlock;
+}
+inline SmallCell* SmallCellOf(char* cells, uint32_t site) {
+  return reinterpret_cast<SmallBlock*>(cells)->cells + site % kSitesPerBlock;
+}
 
 // The cell's live figure as it was when the present peak epoch began (lazy epochs).
 inline void KeepPeak(Cell* c) {
   const uint32_t epoch = g_region.header()->peak_epoch.load(std::memory_order_relaxed);
-  if (__builtin_expect(c->epoch != epoch, 0)) {
-    c->saved_bytes = static_cast<int64_t>(c->alloc_bytes - c->free_bytes);
-    c->saved_objects = static_cast<int32_t>(c->alloc_objects - c->free_objects);
-    c->epoch = epoch;
-  }
+  if (__builtin_expect(c->saved.epoch == epoch, 1)) return;
+  const uint64_t objects = c->alloc.objects - c->free.objects;
+  *reinterpret_cast<Pair*>(&c->saved) =
+      Pair{c->alloc.bytes - c->free.bytes, (objects & 0xffffffff) | uint64_t{epoch} << 32};
 }
+
+inline void KeepSmallPeak(char* cells, SmallCell* c, uint32_t site) {
+  const uint32_t epoch = g_region.header()->peak_epoch.load(std::memory_order_relaxed);
+  uint32_t& saved_epoch = reinterpret_cast<SmallBlock*>(cells)->epochs[site % kSitesPerBlock];
+  if (__builtin_expect(saved_epoch == epoch, 1)) return;
+  const auto objects = static_cast<int64_t>(c->alloc & 0xff) - (c->free & 0xff);
+  const auto bytes = static_cast<int64_t>(c->alloc >> 8) - (c->free >> 8);
+  c->saved = PackSmall(objects, bytes);
+  std::atomic_ref<uint32_t>(saved_epoch).store(epoch, std::memory_order_release);
+}
+
+// False: the small cell has no room for one more block.
+inline bool CountAlloc(char* cells, uint32_t site, uint64_t bytes) {
+  if (__builtin_expect(IsBusySite(site), 1)) {
+    Cell* c = FullCell(cells, site);
+    KeepPeak(c);
+    Add(&c->alloc, bytes);
+    return true;
+  }
+  SmallCell* c = SmallCellOf(cells, site);
+  const uint64_t sum = c->alloc + (bytes << 8 | 1);
+  if (__builtin_expect((sum & kSmallOverflow) != 0 || bytes > kSmallBytes, 0)) return false;
+  KeepSmallPeak(cells, c, site);
+  std::atomic_ref<uint32_t>(c->alloc).store(static_cast<uint32_t>(sum), std::memory_order_relaxed);
+  return true;
+}
+
+inline void CountFree(char* cells, uint32_t site, uint64_t bytes, bool temporary) {
+  if (__builtin_expect(IsBusySite(site), 1)) {
+    Cell* c = FullCell(cells, site);
+    KeepPeak(c);
+    if (temporary) Add(&c->temporary, bytes);
+    Add(&c->free, bytes);
+    return;
+  }
+  SmallCell* c = SmallCellOf(cells, site);
+  KeepSmallPeak(cells, c, site);
+  const auto one = static_cast<uint32_t>(bytes << 8 | 1);
+  if (temporary) c->temporary += one;
+  std::atomic_ref<uint32_t>(c->free).store(c->free + one, std::memory_order_relaxed);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Totals
 
 inline int64_t TotalNow() {
   Header* h = g_region.header();
@@ -115,113 +158,69 @@ inline int64_t TotalNow() {
 // Called before the total shrinks: was this the highest ever?
 inline void CheckPeak(Thread* t) {
   if (!t->owns_total) return;  // others look when they flush
-  Header* h = g_region.header();
   const int64_t total = TotalNow();
-  const int64_t slack = g_peak_slack.load(std::memory_order_relaxed);
-  if (__builtin_expect(total <= h->peak.load(std::memory_order_relaxed) + slack, 1)) return;
-  if (slack != 0) {
-    RaisePeak(total);
-    return;
+  if (__builtin_expect(total > g_region.header()->peak_trigger.load(std::memory_order_relaxed),
+                       0)) {
+    NewPeak(total);
   }
-  // Alone: no other thread writes these.
-  h->peak.store(total, std::memory_order_relaxed);
-  h->peak_epoch.store(h->peak_epoch.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 inline void AddTotal(Thread* t, int64_t bytes) {
-  Header* h = g_region.header();
   if (__builtin_expect(t->owns_total, 1)) {
-    h->owner_total.store(h->owner_total.load(std::memory_order_relaxed) + bytes,
-                         std::memory_order_relaxed);
+    std::atomic<int64_t>& total = g_region.header()->owner_total;
+    total.store(total.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
     return;
   }
-  t->record->unflushed_bytes += bytes;
-  if (__builtin_expect(
-          t->record->unflushed_bytes > kFlushBytes || t->record->unflushed_bytes < -kFlushBytes,
-          0)) {
+  const int64_t sum = t->record->unflushed_bytes + bytes;
+  t->record->unflushed_bytes = sum;
+  if (__builtin_expect(static_cast<uint64_t>(sum + kFlushBytes) > 2 * kFlushBytes, 0)) {
     FlushTotal(t);
   }
 }
 
-inline void CountAlloc(Cell* c, uint64_t bytes) {
-  KeepPeak(c);
-  c->alloc_objects++;
-  c->alloc_bytes += bytes;
-}
-
-inline void CountFree(Thread* t, Cell* c, uint64_t bytes, const void* p) {
-  KeepPeak(c);
-  if (p == t->last_block) {
-    c->temporary_objects++;
-    c->temporary_bytes += bytes;
-    t->last_block = nullptr;
-  }
-  c->free_objects++;
-  c->free_bytes += bytes;
-}
-
-__attribute__((noinline)) void RecordAllocSlow(Thread* t, const void* p, uint64_t bytes,
-                                               uint32_t site);
+// -------------------------------------------------------------------------------------------------
+// Events of a thread at work, in the common case
 
 // A block of `bytes` at p now exists. site 0: the site could not be made; the event is lost.
 __attribute__((always_inline)) inline void RecordAlloc(Thread* t, const void* p, uint64_t bytes,
                                                        uint32_t site) {
   uint32_t* slot = g_live_table.FastSlot(p);
-  Cell* page = t->pages[site / kSitesPerBlock];  // none for site 0
-  if (__builtin_expect(slot == nullptr || page == nullptr || bytes > 0xffffffffu, 0) ||
-      __builtin_expect(LiveTable::Occupied(slot), 0)) {
+  char* cells = t->pages[site / kSitesPerBlock];  // none for site 0
+  if (__builtin_expect(slot == nullptr || cells == nullptr || t->rest != Busy::kIdle, 0) ||
+      __builtin_expect(*slot != 0 || g_live_table.NeedsSlow(bytes), 0) ||
+      __builtin_expect(!CountAlloc(cells, site, bytes), 0)) {
     RecordAllocSlow(t, p, bytes, site);
     return;
   }
-  {
-    Event event(t);
-    CountAlloc(page + site % kSitesPerBlock, bytes);
-    AddTotal(t, static_cast<int64_t>(bytes));
-  }
+  AddTotal(t, static_cast<int64_t>(bytes));
   t->last_block = p;
-  LiveTable::PutSmall(slot, site, static_cast<uint32_t>(bytes));
+  g_live_table.Fill(slot, p, site, bytes);
+  if (__builtin_expect(--t->until_tick == 0, 0)) Tick(t);
 }
 
-// The block taken from the table is about to be freed.
-inline void RecordFree(Thread* t, const LiveTable::Block& block, const void* p) {
-  if (__builtin_expect(block.holds_code, 0)) RetireCode();
-  if (block.site == 0) return;
-  Cell* c = CellOf(t, block.site);
-  if (__builtin_expect(c == nullptr, 0)) {
-    g_region.CountLoss(Loss::kRegionFull, 0);
-    return;
-  }
-  CheckPeak(t);
-  Event event(t);
-  CountFree(t, c, block.bytes, p);
-  AddTotal(t, -static_cast<int64_t>(block.bytes));
-}
-
-// A block became another one, in place or not: one step of the total, so no peak is invented.
+// A block became another one, in place or not: one step of the total, so no peak is invented. `old`
+// has been taken from the table; site 0 there: it was not ours.
 inline void RecordRealloc(Thread* t, const LiveTable::Block& old, const void* old_p, const void* p,
                           uint64_t bytes, uint32_t site) {
-  if (old.site == 0) {
-    RecordAllocSlow(t, p, bytes, site);
+  uint32_t* slot = g_live_table.FastSlot(p);
+  char* to = t->pages[site / kSitesPerBlock];
+  char* from = t->pages[old.site / kSitesPerBlock];
+  if (__builtin_expect(slot == nullptr || to == nullptr || from == nullptr, 0) ||
+      __builtin_expect(t->rest != Busy::kIdle || old.holds_code, 0) ||
+      __builtin_expect(*slot != 0 || g_live_table.NeedsSlow(bytes), 0)) {
+    RecordReallocSlow(t, old, old_p, p, bytes, site);
     return;
   }
-  Cell* to = site != 0 ? CellOf(t, site) : nullptr;
-  Cell* from = CellOf(t, old.site);
-  uint32_t* slot = g_live_table.Slot(p);
-  if (__builtin_expect(to == nullptr || from == nullptr || slot == nullptr, 0)) {
-    g_region.CountLoss(Loss::kRegionFull, bytes);
-    if (from != nullptr) RecordFree(t, old, old_p);
-    return;
-  }
-  if (__builtin_expect(LiveTable::Occupied(slot), 0)) RecordStale(t, slot);
   if (bytes < old.bytes) CheckPeak(t);
-  {
-    Event event(t);
-    CountAlloc(to, bytes);
-    CountFree(t, from, old.bytes, t);  // t: no block's address, so never temporary
-    AddTotal(t, static_cast<int64_t>(bytes) - static_cast<int64_t>(old.bytes));
+  if (__builtin_expect(!CountAlloc(to, site, bytes), 0)) {
+    RecordReallocSlow(t, old, old_p, p, bytes, site);
+    return;
   }
+  CountFree(from, old.site, old.bytes, false);
+  AddTotal(t, static_cast<int64_t>(bytes) - static_cast<int64_t>(old.bytes));
   t->last_block = p;
-  LiveTable::Put(slot, site, bytes);
+  g_live_table.Fill(slot, p, site, bytes);
+  if (__builtin_expect(--t->until_tick == 0, 0)) Tick(t);
 }
 
 }  // namespace memtrace

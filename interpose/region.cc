@@ -39,7 +39,7 @@ bool Region::Create() {
   // Id 0 means "none" in every section: reserve it.
   ReserveBytes(8);
   for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules}) Reserve(id, 1);
-  Reserve(kSites, kSitesPerBlock);
+  Reserve(kSites, kSitesPerSmallPage);
   return true;
 }
 
@@ -182,11 +182,13 @@ bool Region::PrepareChild(os::RegionFile* file) {
   auto* header = reinterpret_cast<Header*>(file->base);
   header->magic.store(0, std::memory_order_relaxed);
   header->next_offset.store(EndOfExtents(*header), std::memory_order_relaxed);
-  for (SectionId id : {kStrings, kCodes, kFrames, kNodes, kSites, kThreads, kModules}) {
+  for (SectionId id : {kStrings, kCodes, kFrames, kNodes, kSites, kBusySites, kThreads, kModules}) {
     if (!CopySection(*file, id)) return false;
   }
   // Cells stay the parent's; the child's own start empty in the same extents.
-  for (SectionId id : {kCellOwners, kCells}) header->sections[id].used.store(0);
+  for (SectionId id : {kCellOwners, kCells, kSmallOwners, kSmallCells}) {
+    header->sections[id].used.store(0);
+  }
   return true;
 }
 
@@ -214,6 +216,8 @@ bool Region::AdoptInChild(os::RegionFile* file) {
   header_->peak_reset_ns.store(0);
   header_->inherited_sites =
       static_cast<uint32_t>(header_->sections[kSites].used.load(std::memory_order_relaxed));
+  header_->inherited_busy =
+      static_cast<uint32_t>(header_->sections[kBusySites].used.load(std::memory_order_relaxed));
   FillIdentity();
   return true;
 }

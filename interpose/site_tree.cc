@@ -1,5 +1,6 @@
 #include "interpose/site_tree.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "interpose/intern.h"
@@ -9,8 +10,6 @@
 namespace memtrace {
 namespace {
 
-constexpr uint32_t kMaxNodes = Thread::kMaxNodes;
-constexpr uint32_t kMaxFrames = 1u << 22;
 constexpr uint32_t kMaxCodes = 1u << 20;
 constexpr uint32_t kMaxStrings = 1u << 24;  // units of 8 bytes
 constexpr uint32_t kMaxInstructions = 1u << 23;
@@ -21,7 +20,8 @@ struct Instruction {
   uint32_t frame;
 };
 
-constinit InternIndex g_strings, g_codes, g_frames, g_nodes, g_sites, g_instructions;
+constinit InternIndex g_strings, g_codes, g_frames, g_nodes, g_instructions;
+constinit InternIndex g_sites, g_busy_sites;
 constinit Instruction* g_instruction = nullptr;
 constinit std::atomic<uint32_t> g_instruction_count{1};
 
@@ -60,11 +60,14 @@ bool InitSiteTree() {
   g_instruction =
       static_cast<Instruction*>(os::Reserve(size_t{kMaxInstructions} * sizeof(Instruction)));
   return g_instruction != nullptr && g_strings.Init(kMaxStrings) && g_codes.Init(kMaxCodes) &&
-         g_frames.Init(kMaxFrames) && g_nodes.Init(kMaxNodes) && g_sites.Init(Thread::kMaxSites) &&
-         g_instructions.Init(kMaxInstructions);
+         g_frames.Init(kMaxFrames) && g_nodes.Init(kMaxNodes) && g_sites.Init(kMaxSites) &&
+         g_busy_sites.Init(kMaxSites) && g_instructions.Init(kMaxInstructions);
 }
 
-void ForgetSites() { g_sites.Clear(); }
+void ForgetSites() {
+  g_sites.Clear();
+  g_busy_sites.Clear();
+}
 
 uint32_t InternString(const char* text, size_t bytes) {
   const uint64_t hash = HashBytes(text, bytes);
@@ -133,49 +136,92 @@ uint32_t InternNode(uint32_t parent, uint32_t frame) {
   return g_nodes.Insert(hash, static_cast<uint32_t>(at), same);
 }
 
-// Ids come in blocks of a thread's own, so that its cells lie together.
-static uint32_t NewSiteId(Thread* t) {
-  if (t->next_site == t->last_site) {
-    const uint64_t first = g_region.Reserve(kSites, kSitesPerBlock);
-    if (first == Region::kNone || first + kSitesPerBlock > Thread::kMaxSites) return 0;
-    t->next_site = static_cast<uint32_t>(first);
-    t->last_site = t->next_site + kSitesPerBlock;
+// Ids come in groups of a thread's own, so that its cells lie together.
+static uint32_t NewSmallId(Thread* t) {
+  SiteIds& ids = t->small_ids;
+  if (ids.next == ids.end) {
+    const uint64_t first = g_region.Reserve(kSites, kSitesPerSmallPage);
+    if (first == Region::kNone || first + kSitesPerSmallPage > kFirstBusySite) return 0;
+    ids = {static_cast<uint32_t>(first), static_cast<uint32_t>(first) + kSitesPerSmallPage};
   }
-  return t->next_site++;
+  return ids.next++;
 }
 
-static uint32_t NewSite(Thread* t, uint32_t node, uint32_t caller, Domain domain) {
-  const uint32_t id = NewSiteId(t);
-  if (id == 0) return 0;
-  auto* s = g_region.At<SiteRecord>(kSites, id);
-  s->node = node;
-  s->caller = caller;
-  const uint32_t tail = t->slot | static_cast<uint32_t>(domain) << 16 | 1u << 24;
-  Publish(reinterpret_cast<uint32_t*>(&s->thread), tail);
-  return id;
+static uint32_t NewBusyId(Thread* t) {
+  SiteIds& ids = t->busy_ids;
+  if (ids.next == ids.end) {
+    const uint64_t first = g_region.Reserve(kBusySites, kSitesPerBlock);
+    if (first == Region::kNone || first + kSitesPerBlock > kMaxSites - kFirstBusySite) return 0;
+    ids.next = kFirstBusySite + static_cast<uint32_t>(first);
+    ids.end = ids.next + kSitesPerBlock;
+  }
+  return ids.next++;
 }
+
+static SiteRecord* RecordOf(uint32_t site) {
+  return IsBusySite(site) ? g_region.At<SiteRecord>(kBusySites, site - kFirstBusySite)
+                          : g_region.At<SiteRecord>(kSites, site);
+}
+
+static uint32_t Publish(uint32_t site, SiteRecord record) {
+  if (site != 0) Publish(&RecordOf(site)->word, record.word);
+  return site;
+}
+
+bool SiteIdsUsedUp() {
+  const Section* sections = g_region.header()->sections;
+  return sections[kSites].used.load(std::memory_order_relaxed) >= kFirstBusySite ||
+         sections[kBusySites].used.load(std::memory_order_relaxed) >= kMaxSites - kFirstBusySite;
+}
+
+static uint64_t HashOf(SiteRecord record) { return Mix(record.word); }
 
 uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain) {
-  const uint64_t hash = Hash(node, caller, t->slot << 3 | static_cast<uint32_t>(domain));
-  const auto same = [&](uint32_t id) {
-    const auto* s = g_region.At<SiteRecord>(kSites, id);
-    return s->node == node && s->caller == caller && s->thread == t->slot &&
-           s->domain == static_cast<uint8_t>(domain);
-  };
-  if (const uint32_t id = g_sites.Find(hash, same)) return id;
-  const uint32_t id = NewSite(t, node, caller, domain);
-  return id != 0 ? g_sites.Insert(hash, id, same) : 0;
+  const SiteRecord record = SiteRecord::Of(node, caller, domain, t->slot);
+  const auto same = [&](uint32_t id) { return RecordOf(id)->word == record.word; };
+  if (const uint32_t id = g_sites.Find(HashOf(record), same)) return id;
+  const uint32_t id = Publish(NewSmallId(t), record);
+  return id != 0 ? g_sites.Insert(HashOf(record), id, same) : 0;
+}
+
+// Index by node instead of a search; nullptr: no memory for it.
+static uint32_t* PythonPlace(Thread* t, uint32_t node, uint32_t domain) {
+  uint32_t*& sites = t->python_sites[domain - static_cast<uint32_t>(Domain::kPythonMem)];
+  if (sites == nullptr) {
+    sites = static_cast<uint32_t*>(os::Reserve(size_t{kMaxNodes} * sizeof(uint32_t)));
+  }
+  return sites != nullptr ? sites + node : nullptr;
 }
 
 uint32_t InternPythonSite(Thread* t, uint32_t node, Domain domain) {
-  uint32_t*& sites =
-      t->python_sites[static_cast<int>(domain) - static_cast<int>(Domain::kPythonMem)];
-  if (sites == nullptr) {
-    sites = static_cast<uint32_t*>(os::Reserve(size_t{kMaxNodes} * sizeof(uint32_t)));
-    if (sites == nullptr) return InternSite(t, node, 0, domain);
+  uint32_t* place = PythonPlace(t, node, static_cast<uint32_t>(domain));
+  if (place == nullptr) return InternSite(t, node, 0, domain);
+  if (*place == 0) *place = Publish(NewSmallId(t), SiteRecord::Of(node, 0, domain, t->slot));
+  return *place;
+}
+
+static uint32_t InternBusySite(Thread* t, SiteRecord record) {
+  const auto same = [&](uint32_t id) { return RecordOf(id)->word == record.word; };
+  if (const uint32_t id = g_busy_sites.Find(HashOf(record), same)) return id;
+  const uint32_t id = Publish(NewBusyId(t), record);
+  return id != 0 ? g_busy_sites.Insert(HashOf(record), id, same) : 0;
+}
+
+// Places in caches that still name the small site come here again, and are told again.
+uint32_t BusySite(Thread* t, uint32_t site) {
+  const int saved_errno = errno;
+  const SiteRecord record = *RecordOf(site);
+  const uint32_t busy = InternBusySite(t, record);
+  if (busy != 0) {
+    if (t->site_place != nullptr && *t->site_place == site) *t->site_place = busy;
+    if (record.domain() != static_cast<uint32_t>(Domain::kMalloc)) {
+      for (uint32_t& known : t->top_info->sites) known = known == site ? busy : known;
+      uint32_t* place = PythonPlace(t, record.node(), record.domain());
+      if (place != nullptr) *place = busy;
+    }
   }
-  if (sites[node] == 0) sites[node] = NewSite(t, node, 0, domain);
-  return sites[node];
+  errno = saved_errno;
+  return busy;
 }
 
 void ForgetPythonSites(Thread* t) {

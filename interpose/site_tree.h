@@ -29,6 +29,11 @@ uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain);
 // The same for Python's domains, which have no native caller: a table by node instead of an index.
 uint32_t InternPythonSite(Thread* t, uint32_t node, Domain domain);
 void ForgetPythonSites(Thread* t);
+// The busy site of the same place, for when the small cell of `site` has no room left. The thread's
+// caches learn of it.
+uint32_t BusySite(Thread* t, uint32_t site);
+// No more ids: losses are told apart by it.
+bool SiteIdsUsedUp();
 
 // Frame of an instruction of a code object, remembered apart so that a line is decoded once for all
 // stacks it appears in. 0: not seen yet.

@@ -16,32 +16,34 @@
 
 namespace memtrace {
 
-// What the thread is doing; an allocation seen in any state but kIdle is not the program's own.
+// What the thread is doing; an allocation seen in any state but kIdle is not the program's own, or
+// one that needs the slow way.
 enum class Busy : uint32_t {
-  kIdle = 0,
-  kRecording = 1,  // in the recorder: only a signal handler can allocate now; dropped and counted
-  kAllocating = 2  // in the real allocator: what it allocates is part of the outer block
+  kClosed = 0,     // not set up; in a forked child: not set up yet; or every event is to be slow
+  kIdle = 1,       // the next event may take the fast way
+  kRecording = 2,  // in the recorder: only a signal handler can allocate now; dropped and counted
+  kAllocating = 3  // in the real allocator: what it allocates is part of the outer block
 };
 
-// One Python frame of the thread's stack as last seen, outermost first.
-struct CachedFrame {
+// The thread's Python stack as last seen, outermost first, in two arrays: what is compared at each
+// event, and what is known of the frames.
+struct KeptFrame {
   const char* frame;
-  const char* code;
   uint64_t ip;
+};
+struct FrameInfo {
+  const char* code;
+  uint64_t key;  // the part of NodeCacheEntry::key that is the same for the whole frame
   uint32_t node;
-  uint32_t entry;    // where in Thread::nodes it was found, kNoEntry: a frame that is not shown
-  uint32_t code_id;  // 0: not shown
-  uint32_t reserved;
+  uint32_t code_id;   // 0: not known, or a frame that is not shown
+  uint32_t sites[2];  // Domain::kPythonMem, kPythonObj at `node`; 0: not known yet
 };
 
-// (parent, code, instruction) -> node, and the sites of Python's domains at that node.
+// (parent, code, instruction, Python's domain) -> node and site there.
 struct NodeCacheEntry {
-  uint32_t parent;
-  uint32_t code;  // code id, 0: empty
-  uint32_t offset;
+  uint64_t key;  // parent << 40 | code id << 20 | instruction / 2 << 1 | domain; 0: empty
   uint32_t node;
-  uint32_t python_sites[2];  // Domain::kPythonMem, kPythonObj; 0: not known yet
-  uint32_t reserved[2];
+  uint32_t site;  // 0: not known yet
 };
 
 // (node, domain and native caller) -> site.
@@ -58,43 +60,66 @@ struct CallerCacheEntry {
   uint32_t reserved;
 };
 
+// Where the decoding of a code object's line table stopped: modules run from top to bottom.
+struct LineCursor {
+  uint32_t code;  // id, 0: none
+  int32_t line;
+  int64_t start;  // offset in the bytecode where the entry at `at` begins
+  uint64_t at;    // offset in the table
+};
+
+// Site ids that are left in the blocks a thread has reserved.
+struct SiteIds {
+  uint32_t next;
+  uint32_t end;
+};
+
 struct Thread {
   static constexpr uint32_t kMaxFrames = 1u << 16;
-  static constexpr uint32_t kNodeSets = 4096;  // of two ways, a cache line each
-  static constexpr uint32_t kNoEntry = ~0u;
+  static constexpr uint32_t kNodeSets = 4096;  // of two ways, half a cache line each
   static constexpr uint32_t kSiteSets = 2048;  // of two ways
   static constexpr uint32_t kCallers = 512;
   static constexpr uint32_t kFrameHash = 4096;
+  static constexpr uint32_t kLineCursors = 64;
   static constexpr uint32_t kScratchBytes = 32 * 1024;
-  static constexpr uint32_t kMaxSites = 1u << 24;
-  static constexpr uint32_t kMaxNodes = 1u << 24;
+  static constexpr uint32_t kTick = 512;  // allocations between two looks at the clock
 
+  // A page that reads as zero, kClosed, in a forked child, whichever way it was forked.
   Busy busy;
-  uint32_t slot;
-  ThreadRecord* record;
-  const void* last_block;  // the thread's latest allocation, for temporaries
-  uint32_t seen_stale;     // g_stale when `frames` was last valid
+
+  alignas(4096) bool owns_total;  // writes Header::owner_total
+  Busy rest;                      // what `busy` is between two events: kIdle or kClosed
+  uint32_t until_tick;
+  uint32_t frame_count;    // kept frames: kept[1..frame_count]; kept[0] stays empty
+  uint32_t seen_stale;     // g_stale when the kept frames were last valid
   uint32_t seen_modules;   // g_modules_changed when `callers` and `sites` were last valid
-  bool owns_total;         // writes Header::owner_total
+  const void* last_block;  // the thread's latest allocation, for temporaries
+  ThreadRecord* record;
+  KeptFrame* top;        // kept[frame_count]
+  FrameInfo* top_info;   // info[frame_count]
+  uint32_t* site_place;  // where the latest site was found, to be replaced when it gets busy
 
   // Left by operator new for the malloc inside it: who asked, for how many bytes, from which frame.
   uintptr_t new_caller;  // 0: no note
   uint64_t new_bytes;
   const char* new_frame;
 
-  uint32_t frame_count;  // kept frames: frames[1..frame_count]; frames[0] stays empty
-  uint32_t top_entry;    // of the latest capture: CachedFrame::entry of its innermost frame
-  uint32_t next_site;    // ids left in the thread's present block of sites
-  uint32_t last_site;
+  uint32_t slot;
+  uint32_t known_frames;  // info[1..known_frames] is of code objects that are still alive
+  SiteIds small_ids;
+  SiteIds busy_ids;
 
-  CachedFrame frames[kMaxFrames];
+  alignas(64) KeptFrame kept[kMaxFrames];
+  FrameInfo info[kMaxFrames];
   const char* fresh[kMaxFrames];
-  uint16_t frame_at[kFrameHash];  // hash of a frame's address -> its index in frames
+  uint16_t frame_at[kFrameHash];  // hash of a frame's address -> its index in kept
 
   alignas(64) NodeCacheEntry nodes[kNodeSets * 2];
   SiteCacheEntry sites[kSiteSets * 2];
   CallerCacheEntry callers[kCallers];
-  Cell* pages[kMaxSites / kSitesPerBlock];  // site block -> this thread's page of cells
+  LineCursor lines[kLineCursors];
+  // Block of sites -> this thread's cells of it: SmallBlock or CellPage by the site's kind.
+  char* pages[kMaxSites / kSitesPerBlock];
   uint32_t* python_sites[2];  // node -> site in kPythonMem, kPythonObj; of kMaxNodes words
   char scratch[kScratchBytes];
 };

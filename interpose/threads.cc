@@ -24,10 +24,14 @@ void Begin(Thread* t, int tid) {
   r->users++;
   r->start_ns = os::BootNanos();
   os::ThreadName(r->name, sizeof r->name);
-  t->busy = Busy::kIdle;
+  t->rest = RestingState();
+  t->busy = t->rest;
+  t->until_tick = Thread::kTick;
   t->last_block = nullptr;
-  t->frame_count = 0;
-  t->owns_total = t->slot == g_owner_slot;
+  t->frame_count = t->known_frames = 0;
+  t->top = t->kept;
+  t->top_info = t->info;
+  t->owns_total = t->slot == g_owner_slot || g_exact_peak;
   r->state.store(static_cast<uint32_t>(ThreadState::kLive), std::memory_order_release);
   // Until now the slot was nobody's to take over.
   std::atomic_ref<int32_t>(r->tid).store(tid, std::memory_order_release);
@@ -58,6 +62,7 @@ Thread* NewSlot() {
   if (slot == Region::kNone || slot >= kMaxThreadSlots) return nullptr;
   auto* t = static_cast<Thread*>(os::Reserve(sizeof(Thread)));
   if (t == nullptr) return nullptr;
+  os::WipeInChild(t);
   t->slot = static_cast<uint32_t>(slot);
   t->record = g_region.At<ThreadRecord>(kThreads, slot);
   std::atomic_ref<Thread*>(g_threads[slot]).store(t, std::memory_order_release);
@@ -66,8 +71,11 @@ Thread* NewSlot() {
 
 void NoteThreads(uint32_t slot) {
   if (slot <= 1) return;
+  Header* h = g_region.header();
+  h->flags.fetch_or(kFlagThreaded, std::memory_order_relaxed);
+  if (g_exact_peak || g_peak_slack.load(std::memory_order_relaxed) != 0) return;
   g_peak_slack.store(kFlushBytes, std::memory_order_relaxed);
-  g_region.header()->flags.fetch_or(kFlagThreaded, std::memory_order_relaxed);
+  h->peak_trigger.fetch_add(kFlushBytes, std::memory_order_relaxed);
 }
 
 void ForgetCells(Thread* t) {
@@ -78,9 +86,13 @@ void ForgetCells(Thread* t) {
   memset(t->pages, 0, 4096);  // what shares a page with the fields before
   memset(reinterpret_cast<char*>(t->pages) + sizeof t->pages - 4096, 0, 4096);
   ForgetPythonSites(t);
-  t->next_site = t->last_site = 0;
+  memset(t->info, 0, (t->known_frames + 1) * sizeof t->info[0]);
+  t->small_ids = t->busy_ids = {};
+  t->site_place = nullptr;
   t->last_block = nullptr;
-  t->frame_count = 0;
+  t->frame_count = t->known_frames = 0;
+  t->top = t->kept;
+  t->top_info = t->info;
 }
 
 }  // namespace
@@ -104,7 +116,6 @@ Thread* ResetThreadsInChild() {
   for (uint64_t slot = 1; slot < used && slot < kMaxThreadSlots; slot++) {
     Thread* t = g_threads[slot];
     auto* record = g_region.At<ThreadRecord>(kThreads, slot);
-    record->seq.store(0);
     record->unflushed_bytes = 0;
     record->users = 0;
     if (t == nullptr) continue;
@@ -117,6 +128,7 @@ Thread* ResetThreadsInChild() {
     Begin(t_thread, os::ThreadId());
   }
   g_peak_slack.store(0);
+  ResetExactPeak();
   if (g_threads[0] == nullptr) {
     auto* t = static_cast<Thread*>(os::Reserve(sizeof(Thread)));
     if (t == nullptr) return nullptr;

@@ -9,8 +9,6 @@
 
 namespace memtrace {
 
-inline constexpr uint32_t kMaxThreadSlots = 16384;
-
 // The calling thread's slot and state: that of a thread that has ended, or a new one. Sets
 // t_thread. nullptr: no more slots (counted as lost by the caller's next event).
 Thread* ClaimThread();

@@ -57,11 +57,19 @@ int ReadSigned(const uint8_t* table, uint64_t bytes, uint64_t* i) {
 
 }  // namespace
 
-uint32_t LineFromLocations(const uint8_t* table, uint64_t bytes, int first_line, int offset) {
+uint32_t LineFromLocationsAt(const uint8_t* table, uint64_t bytes, int first_line, int offset,
+                             LineCursor* cursor) {
   if (offset < 0) return static_cast<uint32_t>(first_line);
   constexpr int kNoLocation = 15, kNoColumns = 13, kLong = 14;
   int64_t line = first_line, start = 0;
-  for (uint64_t i = 0; i < bytes;) {
+  uint64_t i = 0;
+  if (cursor->start >= 0 && cursor->start <= offset) {
+    line = cursor->line;
+    start = cursor->start;
+    i = cursor->at;
+  }
+  while (i < bytes) {
+    const LineCursor here = {0, static_cast<int32_t>(line), start, i};
     const uint8_t entry = table[i++];
     const int kind = entry >> 3 & 15;
     const int64_t end = start + ((entry & 7) + 1) * 2;
@@ -70,14 +78,22 @@ uint32_t LineFromLocations(const uint8_t* table, uint64_t bytes, int first_line,
     } else if (kind >= 10 && kind <= 12) {
       line += kind - 10;
     }
-    if (offset < end) return kind == kNoLocation || line < 0 ? 0 : static_cast<uint32_t>(line);
+    if (offset < end) {
+      *cursor = {cursor->code, here.line, here.start, here.at};
+      return kind == kNoLocation || line < 0 ? 0 : static_cast<uint32_t>(line);
+    }
     start = end;
     while (i < bytes && (table[i] & 0x80) == 0) i++;
   }
   return 0;
 }
 
-uint32_t LineOf(const Layout& layout, const char* code, int offset) {
+uint32_t LineFromLocations(const uint8_t* table, uint64_t bytes, int first_line, int offset) {
+  LineCursor cursor = {0, 0, -1, 0};
+  return LineFromLocationsAt(table, bytes, first_line, offset, &cursor);
+}
+
+uint32_t LineOf(const Layout& layout, const char* code, int offset, LineCursor* cursor) {
   const char* object = Load<const char*>(code + layout.code_table);
   const auto* table = reinterpret_cast<const uint8_t*>(object + layout.bytes_data);
   const auto bytes = Load<uint64_t>(object + layout.var_size);
@@ -88,7 +104,7 @@ uint32_t LineOf(const Layout& layout, const char* code, int offset) {
     case LineTable::kRanges:
       return LineFromRanges(table, bytes, first, offset);
     case LineTable::kLocations:
-      return LineFromLocations(table, bytes, first, offset);
+      return LineFromLocationsAt(table, bytes, first, offset, cursor);
   }
   return 0;
 }
@@ -167,8 +183,7 @@ uint64_t HashTable(const Layout& layout, const char* table) {
   return hash;
 }
 
-__attribute__((noinline)) uint32_t RegisterCode(Thread* t, const Layout& layout, const char* code,
-                                                uint32_t* slot) {
+__attribute__((noinline)) uint32_t RegisterCode(Thread* t, const Layout& layout, const char* code) {
   if (Load<const void*>(code + layout.object_type) != g_types.code) return 0;
   const char* table = Load<const char*>(code + layout.code_table);
   if (Load<const void*>(table + layout.object_type) != g_types.bytes) return 0;
@@ -180,7 +195,7 @@ __attribute__((noinline)) uint32_t RegisterCode(Thread* t, const Layout& layout,
     id = InternCode(filename, name, Load<uint32_t>(code + layout.code_first_line),
                     HashTable(layout, table));
   }
-  if (id != 0) LiveTable::SetCodeId(slot, id);
+  if (id != 0) g_live_table.SetCodeId(code, id);
   errno = saved_errno;
   return id;
 }
@@ -188,10 +203,8 @@ __attribute__((noinline)) uint32_t RegisterCode(Thread* t, const Layout& layout,
 }  // namespace
 
 uint32_t CodeId(Thread* t, const Layout& layout, const char* code) {
-  uint32_t* slot = g_live_table.Slot(code);
-  if (slot == nullptr) return 0;
-  const uint32_t id = LiveTable::CodeId(slot);
-  return __builtin_expect(id != 0, 1) ? id : RegisterCode(t, layout, code, slot);
+  const uint32_t id = g_live_table.CodeId(code);
+  return __builtin_expect(id != 0, 1) ? id : RegisterCode(t, layout, code);
 }
 
 }  // namespace memtrace::python

@@ -26,12 +26,16 @@ inline T Load(const char* from) {
 uint32_t CodeId(Thread* t, const Layout& layout, const char* code);
 
 // Line of the instruction at a byte offset (negative: not started yet), 0: none.
-uint32_t LineOf(const Layout& layout, const char* code, int offset);
+// `cursor`: where this code object's table was left off the last time.
+uint32_t LineOf(const Layout& layout, const char* code, int offset, LineCursor* cursor);
 
 // The decoders, for tests: table, its length, the code's first line, byte offset.
 uint32_t LineFromDeltas(const uint8_t* table, uint64_t bytes, int first_line, int offset);
 uint32_t LineFromRanges(const uint8_t* table, uint64_t bytes, int first_line, int offset);
 uint32_t LineFromLocations(const uint8_t* table, uint64_t bytes, int first_line, int offset);
+// The same, from where the cursor stands if that is not too far; it stands at the offset then.
+uint32_t LineFromLocationsAt(const uint8_t* table, uint64_t bytes, int first_line, int offset,
+                             LineCursor* cursor);
 
 // Types of the running interpreter, needed to tell code objects from what else a frame may hold.
 struct Types {

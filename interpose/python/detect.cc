@@ -5,16 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "interpose/live_table.h"
 #include "interpose/os/os.h"
 #include "interpose/python/code.h"
 #include "interpose/python/frames.h"
 #include "interpose/region.h"
 #include "interpose/site_tree.h"
+#include "interpose/stack.h"
 
 namespace memtrace::python {
 namespace {
 
-constinit CaptureFunction g_capture = nullptr;  // to be used once the self-test has passed
+constinit Capture g_capture;  // to be used once the self-test has passed
 
 template <class F>
 bool Symbol(const char* name, F* out) {
@@ -30,7 +32,7 @@ const Layout* FindLayout(uint32_t version, bool free_threaded) {
 }
 
 void TurnOff(const char* why) {
-  g_reader.capture = nullptr;
+  static_cast<Capture&>(g_reader) = {};
   g_region.header()->flags.fetch_or(kFlagPythonOff);
   char line[512];
   snprintf(line, sizeof line,
@@ -78,10 +80,16 @@ void TakeSmallKeys() {
   }
 }
 
-uint32_t CaptureFirst(Thread* t, const char* tstate) {
+// The first capture of all is preceded by the self-test.
+uint32_t FirstNode(Thread* t, const char* tstate) {
   if (!SelfTest(tstate)) return 0;
   g_reader.key = FindKey(tstate);
-  return g_reader.capture != nullptr ? g_reader.capture(t, tstate) : 0;
+  return g_reader.node != nullptr ? g_reader.node(t, tstate) : 0;
+}
+
+uint32_t FirstSite(Thread* t, const char* tstate, uint32_t domain) {
+  const auto which = static_cast<Domain>(static_cast<uint32_t>(Domain::kPythonMem) + domain);
+  return FindSite(t, FirstNode(t, tstate), which, 0);
 }
 
 }  // namespace
@@ -106,6 +114,7 @@ bool Detect() {
   char line[256];
   const bool free_threaded = strstr(text, "free-threading") != nullptr;
   reader.layout = FindLayout(version >> 16, free_threaded);
+  if (free_threaded) g_live_table.SetSharedGranules(true);
   if (os::AnySymbol("_Py_NegativeRefcount") != nullptr) {
     TurnOff("this is a debug build of CPython");
   } else if (reader.layout == nullptr) {
@@ -115,7 +124,8 @@ bool Detect() {
   } else {
     TakeSmallKeys();
     g_capture = ChooseCapture(reader.layout, header->stack_depth);
-    reader.capture = &CaptureFirst;
+    reader.specific = os::FindSpecific();
+    static_cast<Capture&>(reader) = {&FirstNode, &FirstSite};
     g_reader = reader;
   }
   return true;
@@ -138,7 +148,7 @@ bool SelfTest(const char* tstate) {
   const int here = 1;
   int copy = 0;
   if (!os::SafeRead(&here, &copy, sizeof copy)) {  // not allowed to ask: trust the version
-    g_reader.capture = g_capture;
+    static_cast<Capture&>(g_reader) = g_capture;
     return true;
   }
   // Shims of the interpreter's own hold no code object; look at the first frame that should.
@@ -167,7 +177,7 @@ bool SelfTest(const char* tstate) {
     TurnOff("this interpreter's frames are not where its version keeps them");
     return false;
   }
-  g_reader.capture = g_capture;
+  static_cast<Capture&>(g_reader) = g_capture;
   return true;
 }
 

@@ -1,16 +1,18 @@
 // The calling thread's Python stack as a node of the site tree, read from its own thread state.
 //
-// No CPython API is called but PyGILState_GetThisThreadState, which reads thread-specific data and
-// works with or without the GIL. A thread's own frames cannot change while it is in a hook, and
-// each keeps its code object alive.
+// No CPython API is called (but PyGILState_GetThisThreadState where its key was not found), with or
+// without the GIL. A thread's own frames cannot change while it is in a hook, and each keeps its
+// code object alive.
 //
-// How it is fast: the thread keeps its last stack. From the innermost frame outwards, the first
-// frame whose address is in the kept stack joins it; the kept frames are then verified in place
-// (previous, code, instruction: loads that do not depend on one another), and only frames that are
-// new or have moved on are looked up.
+// How it is fast: the thread keeps its last stack. If the innermost frame is still the same one,
+// its callers are compared in place with what they were (previous, instruction: loads that do not
+// depend on one another), and only its own instruction is looked up. Otherwise, from the innermost
+// frame outwards, the first one that is in the kept stack joins it, and frames that are new or have
+// moved on are looked up.
 //
-// Kept frames are compared by address of code object, so they are dropped when a code object is
-// freed (g_stale): its address may come back with other contents.
+// A frame at the same address with the same instruction pointer runs the same code object, as long
+// as no code object has been freed meanwhile: then the kept stack is dropped (g_stale). Up to 3.10
+// the instruction is a mere index, and the code object is compared, too.
 
 #ifndef MEMTRACE_INTERPOSE_PYTHON_FRAMES_H_
 #define MEMTRACE_INTERPOSE_PYTHON_FRAMES_H_
@@ -19,6 +21,7 @@
 
 #include <cstdint>
 
+#include "interpose/os/os.h"
 #include "interpose/python/layout.h"
 #include "interpose/thread.h"
 
@@ -32,37 +35,47 @@ struct TssKey {
   unsigned key;
 };
 
-using CaptureFunction = uint32_t (*)(Thread* t, const char* tstate);
+// The functions for one layout, for whole stacks or limited ones.
+struct Capture {
+  // Node of the stack; 0: no Python frame runs.
+  uint32_t (*node)(Thread* t, const char* tstate) = nullptr;
+  // Site there, in kPythonMem (0) or kPythonObj (1).
+  uint32_t (*site)(Thread* t, const char* tstate, uint32_t domain) = nullptr;
+};
 
 // Set when an interpreter that can be read has been found.
-struct Reader {
+struct Reader : Capture {
   const void* (*thread_state)() = nullptr;  // PyGILState_GetThisThreadState
   const TssKey* key = nullptr;              // what it looks up, when that has been found
+  int specific = 0;                         // os::FindSpecific
   int (*is_initialized)() = nullptr;
-  CaptureFunction capture = nullptr;
   const Layout* layout = nullptr;
 };
 extern constinit Reader g_reader;
 
-// The capture function for a layout, for whole stacks or limited ones; nullptr: not in the table.
-CaptureFunction ChooseCapture(const Layout* layout, uint32_t depth);
+Capture ChooseCapture(const Layout* layout, uint32_t depth);
 
 // The calling thread's state, with or without the GIL; nullptr: not a thread of Python's.
 inline const void* ThreadState() {
   const TssKey* key = g_reader.key;
   if (__builtin_expect(key == nullptr, 0)) return g_reader.thread_state();
-  return key->is_initialized != 0 ? pthread_getspecific(key->key) : nullptr;
+  if (__builtin_expect(key->is_initialized == 0, 0)) return nullptr;
+  const unsigned k = key->key;
+  if (__builtin_expect(g_reader.specific == 0 || k >= os::kSpecificKeys, 0)) {
+    return pthread_getspecific(k);
+  }
+  const char* self = static_cast<const char*>(__builtin_thread_pointer());
+  const void* value;
+  __builtin_memcpy(&value, self + g_reader.specific + k * os::kSpecificStride, sizeof value);
+  return value;
 }
 
 }  // namespace python
 
-// Node of the calling thread's stack; 0: no Python frame here.
+// Node of the calling thread's stack; 0: no Python frame here. Only when g_reader.node is set.
 inline uint32_t PythonNode(Thread* t) {
-  const python::CaptureFunction capture = python::g_reader.capture;
-  if (capture == nullptr) return 0;
   const void* tstate = python::ThreadState();
-  if (tstate == nullptr) return 0;
-  return capture(t, static_cast<const char*>(tstate));
+  return tstate != nullptr ? python::g_reader.node(t, static_cast<const char*>(tstate)) : 0;
 }
 
 }  // namespace memtrace

@@ -6,20 +6,13 @@
 #include <tuple>
 
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "tools/read/section_view.h"
 
 namespace memtrace {
 namespace {
 
 constexpr int kPeakAttempts = 5;
-constexpr int kCellAttempts = 10000;
-
-// A thread that was suspended in the middle of an event is waited for, but not for long: it may
-// have been killed there. All waiting of one reading together:
-constexpr absl::Duration kPatience = absl::Milliseconds(200);
-constexpr absl::Duration kNap = absl::Microseconds(50);
+constexpr int kCellAttempts = 1000;
 
 // 1 EiB: at 10 GB/s a process needs three years to allocate that much. Below it, the sums of a few
 // processes still fit in 64 bits.
@@ -30,12 +23,29 @@ T Load(const T& place) {
   return __atomic_load_n(&place, __ATOMIC_RELAXED);
 }
 
-// One page of cells and whose it is.
+// Objects and bytes of a counter are stored at once, and loaded at once.
+typedef uint64_t Pair __attribute__((vector_size(16), may_alias));
+template <typename T>
+Pair LoadPair(const T& place) {
+  return *reinterpret_cast<const volatile Pair*>(&place);
+}
+
+Count LoadCount(const Count& place) {
+  const Pair pair = LoadPair(place);
+  return {pair[0], pair[1]};
+}
+
+// Of a small cell's word.
+Count Unpacked(uint32_t word) { return {word & 0xff, word >> 8}; }
+
+// One page of cells, small or full ones, and whose it is.
 struct Page {
-  uint32_t site_block;
+  uint32_t first_site;
   uint32_t slot;
-  const Cell* cells;
-  const ThreadRecord* owner;  // null when the slot is not there: cells are read without its seq
+  const SmallPage* small;  // one of the two
+  const CellPage* full;
+
+  uint32_t sites() const { return small != nullptr ? kSitesPerSmallPage : kSitesPerBlock; }
 };
 
 // The state of the peak that all cells of one reading are measured against.
@@ -57,30 +67,67 @@ PeakState LoadPeakState(const Header& header) {
   return state;
 }
 
+// What is saved is read first: a writer saves before it counts. Then all frees, then allocations.
 Cell CopyCell(const Cell& cell) {
   Cell copy;
-  copy.free_objects = Load(cell.free_objects);
-  copy.free_bytes = Load(cell.free_bytes);
+  const Pair saved = LoadPair(cell.saved);
+  copy.saved = {static_cast<int64_t>(saved[0]), static_cast<int32_t>(saved[1]),
+                static_cast<uint32_t>(saved[1] >> 32)};
   std::atomic_thread_fence(std::memory_order_acquire);
-  copy.alloc_objects = Load(cell.alloc_objects);
-  copy.alloc_bytes = Load(cell.alloc_bytes);
-  copy.temporary_objects = Load(cell.temporary_objects);
-  copy.temporary_bytes = Load(cell.temporary_bytes);
-  copy.saved_bytes = Load(cell.saved_bytes);
-  copy.saved_objects = Load(cell.saved_objects);
-  copy.epoch = Load(cell.epoch);
+  copy.free = LoadCount(cell.free);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  copy.alloc = LoadCount(cell.alloc);
+  copy.temporary = LoadCount(cell.temporary);
   return copy;
 }
 
-bool SameCounts(const Cell& a, const Cell& b) {
-  return a.alloc_objects == b.alloc_objects && a.alloc_bytes == b.alloc_bytes &&
-         a.free_objects == b.free_objects && a.free_bytes == b.free_bytes &&
-         a.temporary_objects == b.temporary_objects && a.temporary_bytes == b.temporary_bytes &&
-         a.epoch == b.epoch;
+Cell CopySmallCell(const SmallBlock& block, uint32_t i) {
+  const SmallCell& cell = block.cells[i];
+  Cell copy;
+  const uint32_t epoch = Load(block.epochs[i]);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  const uint32_t saved = Load(cell.saved);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  copy.saved = {SmallBytes(saved), SmallObjects(saved), epoch};
+  copy.free = Unpacked(Load(cell.free));
+  std::atomic_thread_fence(std::memory_order_acquire);
+  copy.alloc = Unpacked(Load(cell.alloc));
+  copy.temporary = Unpacked(Load(cell.temporary));
+  return copy;
 }
 
-bool Untouched(const Cell& cell) {
-  return Load(cell.alloc_objects) == 0 && Load(cell.free_objects) == 0;
+Cell CopyCell(const Page& page, uint32_t i) {
+  if (page.full != nullptr) return CopyCell(page.full->cells[i]);
+  return CopySmallCell(page.small->blocks[i / kSitesPerBlock], i % kSitesPerBlock);
+}
+
+bool Same(const Count& a, const Count& b) { return a.objects == b.objects && a.bytes == b.bytes; }
+
+bool SameCounts(const Cell& a, const Cell& b) {
+  return Same(a.alloc, b.alloc) && Same(a.free, b.free) && Same(a.temporary, b.temporary) &&
+         a.saved.epoch == b.saved.epoch;
+}
+
+bool Untouched(const Page& page, uint32_t i) {
+  if (page.full != nullptr) {
+    const Cell& cell = page.full->cells[i];
+    return Load(cell.alloc.objects) == 0 && Load(cell.free.objects) == 0;
+  }
+  const SmallCell& cell = page.small->blocks[i / kSitesPerBlock].cells[i % kSitesPerBlock];
+  return Load(cell.alloc) == 0 && Load(cell.free) == 0;
+}
+
+// The cell as it was at a moment: its counters only grow, so what reads the same twice was so in
+// between. One that never stands still is taken as it is: frees before allocations.
+Cell ReadCell(const Page& page, uint32_t i) {
+  Cell copy = CopyCell(page, i);
+  for (int attempt = 0; attempt < kCellAttempts; ++attempt) {
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const Cell again = CopyCell(page, i);
+    if (SameCounts(copy, again)) return again;
+    copy = again;
+  }
+  return copy;
 }
 
 int64_t Signed(uint64_t value) { return static_cast<int64_t>(value); }
@@ -99,17 +146,21 @@ struct SiteSum {
 class FigureReader {
  public:
   explicit FigureReader(const RegionFile& region)
-      : region_(region), header_(region.header()), sites_(region, kSites) {}
+      : region_(region),
+        header_(region.header()),
+        sites_(region, kSites),
+        busy_sites_(region, kBusySites) {}
 
   absl::StatusOr<Figures> Read();
 
  private:
   absl::Status CollectPages();
+  absl::Status CollectPages(SectionId cells, SectionId owners);
   absl::Status ReadOnce(Figures* figures);
   absl::Status ReadBlock(const Page* first, const Page* last, Figures* figures);
-  absl::Status AddCell(const Page& page, Cell cell, SiteSum* sum);
-  Cell ReadCell(const Page& page, uint32_t index);
-  bool AwaitEvent(const Page& page, uint64_t seq);
+  absl::StatusOr<SiteSum> SumSite(const Page* first, const Page* last, uint32_t i);
+  absl::Status AddCell(const Page& page, const Cell& read, SiteSum* sum);
+  bool ReadSite(uint32_t id, SiteRecord* out) const;
   void AddSite(uint32_t id, const SiteRecord& site, const SiteSum& sum, Figures* figures);
   absl::Status Damaged(const std::string& what) const {
     return absl::DataLossError(absl::StrFormat("%s: damaged: %s", region_.path(), what));
@@ -118,9 +169,9 @@ class FigureReader {
   const RegionFile& region_;
   const Header& header_;
   const SectionView sites_;
+  const SectionView busy_sites_;
   std::vector<Page> pages_;
   PeakState state_ = {};
-  absl::Duration patience_ = kPatience;
   uint64_t ever_bytes_ = 0;  // running sums, to notice nonsense before it overflows
   uint64_t ever_objects_ = 0;
   uint64_t freed_or_saved_ = 0;
@@ -128,92 +179,76 @@ class FigureReader {
   int64_t all_peak_ = 0;
 };
 
-// A page whose owner record is not written yet belongs to a thread that is just starting.
 absl::Status FigureReader::CollectPages() {
-  const SectionView owners(region_, kCellOwners);
-  const SectionView cells(region_, kCells);
-  const SectionView threads(region_, kThreads);
-  const uint64_t count = std::min(owners.Count(), cells.Count());
-  const uint64_t slots = threads.Count();
   pages_.clear();
-  for (uint64_t i = 0; i < count; ++i) {
-    CellOwner owner;
-    if (!owners.Copy(i, &owner)) return Damaged("the list of cell owners runs out of the file");
-    if (owner.site_block == 0) continue;
-    const Cell* page = cells.InPlace<Cell>(i, kCellPageBytes);
-    if (page == nullptr) return Damaged(absl::StrFormat("cells %d are outside the file", i));
-    if (owner.thread >= slots) {
-      return Damaged(
-          absl::StrFormat("cells %d belong to thread slot %d of %d", i, owner.thread, slots));
-    }
-    pages_.push_back(
-        {owner.site_block - 1, owner.thread, page, threads.InPlace<ThreadRecord>(owner.thread)});
-  }
+  if (absl::Status s = CollectPages(kSmallCells, kSmallOwners); !s.ok()) return s;
+  if (absl::Status s = CollectPages(kCells, kCellOwners); !s.ok()) return s;
   std::sort(pages_.begin(), pages_.end(), [](const Page& a, const Page& b) {
-    return std::tie(a.site_block, a.slot) < std::tie(b.site_block, b.slot);
+    return std::tie(a.first_site, a.slot) < std::tie(b.first_site, b.slot);
   });
   return absl::OkStatus();
 }
 
-// Waits until the owner is done with the event that made its seq odd. False: it is not.
-bool FigureReader::AwaitEvent(const Page& page, uint64_t seq) {
-  for (int spin = 0; spin < 200; ++spin) {
-    if (page.owner->seq.load(std::memory_order_relaxed) != seq) return true;
+// A page whose owner record is not written yet belongs to a thread that is just starting.
+absl::Status FigureReader::CollectPages(SectionId cells_id, SectionId owners_id) {
+  const SectionView owners(region_, owners_id);
+  const SectionView cells(region_, cells_id);
+  const uint64_t slots = SectionView(region_, kThreads).Count();
+  const uint64_t count = std::min(owners.Count(), cells.Count());
+  for (uint64_t i = 0; i < count; ++i) {
+    CellOwner owner;
+    if (!owners.Copy(i, &owner)) return Damaged("the list of cell owners runs out of the file");
+    if (owner.sites == 0) continue;
+    Page page = {0, owner.thread, nullptr, nullptr};
+    if (cells_id == kCells) {
+      page.full = cells.InPlace<CellPage>(i);
+    } else {
+      page.small = cells.InPlace<SmallPage>(i);
+    }
+    if (page.full == nullptr && page.small == nullptr) {
+      return Damaged(absl::StrFormat("cells %d are outside the file", i));
+    }
+    const uint64_t first = uint64_t{owner.sites - 1} * page.sites();
+    if (first >= kFirstBusySite) return Damaged(absl::StrFormat("cells of site %d", first));
+    if (owner.thread >= slots) {
+      return Damaged(
+          absl::StrFormat("cells %d belong to thread slot %d of %d", i, owner.thread, slots));
+    }
+    page.first_site = static_cast<uint32_t>(first) + (page.full != nullptr ? kFirstBusySite : 0);
+    pages_.push_back(page);
   }
-  while (patience_ > absl::ZeroDuration()) {
-    absl::SleepFor(kNap);
-    patience_ -= kNap;
-    if (page.owner->seq.load(std::memory_order_relaxed) != seq) return true;
-  }
-  return false;
+  return absl::OkStatus();
 }
 
-// The cell as it was at a moment between two events of its owner: its counters only grow, so what
-// is equal before and after that moment was so at it. A dead owner may have left `seq` odd for
-// good: then the cell is as it is, half an event off at most.
-Cell FigureReader::ReadCell(const Page& page, uint32_t index) {
-  const Cell& cell = page.cells[index];
-  Cell copy = CopyCell(cell);
-  if (page.owner == nullptr) return copy;
-  for (int attempt = 0; attempt < kCellAttempts; ++attempt) {
-    std::atomic_thread_fence(std::memory_order_acquire);
-    const uint64_t seq = page.owner->seq.load(std::memory_order_acquire);
-    const Cell again = CopyCell(cell);
-    if (seq % 2 == 0 && SameCounts(copy, again)) return again;
-    copy = again;
-    if (seq % 2 != 0 && !AwaitEvent(page, seq)) break;
-  }
-  return copy;
-}
-
-absl::Status FigureReader::AddCell(const Page& page, Cell cell, SiteSum* sum) {
+absl::Status FigureReader::AddCell(const Page& page, const Cell& read, SiteSum* sum) {
+  Cell cell = read;
   // What a child inherited is a sum over threads that may have gone on meanwhile: a little below
   // zero is nothing.
-  if (page.slot == 0 && Signed(cell.alloc_bytes) < 0) cell.alloc_bytes = 0;
-  if (page.slot == 0 && Signed(cell.alloc_objects) < 0) cell.alloc_objects = 0;
-  ever_bytes_ += std::min(cell.alloc_bytes, kMostEver) + std::min(cell.temporary_bytes, kMostEver);
+  if (page.slot == 0 && Signed(cell.alloc.bytes) < 0) cell.alloc.bytes = 0;
+  if (page.slot == 0 && Signed(cell.alloc.objects) < 0) cell.alloc.objects = 0;
+  ever_bytes_ += std::min(cell.alloc.bytes, kMostEver) + std::min(cell.temporary.bytes, kMostEver);
   ever_objects_ +=
-      std::min(cell.alloc_objects, kMostEver) + std::min(cell.temporary_objects, kMostEver);
-  const uint64_t saved = static_cast<uint64_t>(std::llabs(std::max(cell.saved_bytes, -INT64_MAX)));
-  freed_or_saved_ += std::min(cell.free_bytes, kMostEver) + std::min(cell.free_objects, kMostEver) +
+      std::min(cell.alloc.objects, kMostEver) + std::min(cell.temporary.objects, kMostEver);
+  const uint64_t saved = static_cast<uint64_t>(std::llabs(std::max(cell.saved.bytes, -INT64_MAX)));
+  freed_or_saved_ += std::min(cell.free.bytes, kMostEver) + std::min(cell.free.objects, kMostEver) +
                      std::min(saved, kMostEver);
   if (ever_bytes_ >= kMostEver || ever_objects_ >= kMostEver || freed_or_saved_ >= kMostEver) {
     return Damaged("its counters are larger than any process can make them");
   }
-  const int64_t live_bytes = Signed(cell.alloc_bytes) - Signed(cell.free_bytes);
-  const int64_t live_objects = Signed(cell.alloc_objects) - Signed(cell.free_objects);
-  const bool saved_counts = !state_.climbing() && cell.epoch == state_.epoch;
-  sum->peak_bytes += saved_counts ? cell.saved_bytes : live_bytes;
-  sum->peak_objects += saved_counts ? cell.saved_objects : live_objects;
+  const int64_t live_bytes = Signed(cell.alloc.bytes) - Signed(cell.free.bytes);
+  const int64_t live_objects = Signed(cell.alloc.objects) - Signed(cell.free.objects);
+  const bool saved_counts = !state_.climbing() && cell.saved.epoch == state_.epoch;
+  sum->peak_bytes += saved_counts ? cell.saved.bytes : live_bytes;
+  sum->peak_objects += saved_counts ? cell.saved.objects : live_objects;
   if (page.slot == 0) {
-    sum->inherited_bytes += cell.alloc_bytes;
-    sum->inherited_objects += cell.alloc_objects;
+    sum->inherited_bytes += cell.alloc.bytes;
+    sum->inherited_objects += cell.alloc.objects;
     return absl::OkStatus();
   }
-  sum->own.alloc_bytes += Signed(cell.alloc_bytes);
-  sum->own.alloc_objects += Signed(cell.alloc_objects);
-  sum->own.temporary_bytes += Signed(cell.temporary_bytes);
-  sum->own.temporary_objects += Signed(cell.temporary_objects);
+  sum->own.alloc_bytes += Signed(cell.alloc.bytes);
+  sum->own.alloc_objects += Signed(cell.alloc.objects);
+  sum->own.temporary_bytes += Signed(cell.temporary.bytes);
+  sum->own.temporary_objects += Signed(cell.temporary.objects);
   return absl::OkStatus();
 }
 
@@ -228,10 +263,10 @@ void SplitLive(int64_t live, int64_t inherited, int64_t* own, int64_t* parents) 
 void FigureReader::AddSite(uint32_t id, const SiteRecord& site, const SiteSum& sum,
                            Figures* figures) {
   SiteFigures out;
-  out.node = site.node;
-  out.caller = site.caller;
-  out.slot = site.thread;
-  out.domain = static_cast<Domain>(site.domain);
+  out.node = site.node();
+  out.caller = site.caller();
+  out.slot = site.thread();
+  out.domain = static_cast<Domain>(site.domain());
   out.values = sum.own;
   int64_t parents_bytes = 0, parents_objects = 0, parents_peak = 0, ignored = 0;
   SplitLive(sum.own.alloc_bytes + Signed(sum.inherited_bytes) - Signed(sum.freed_bytes),
@@ -246,40 +281,53 @@ void FigureReader::AddSite(uint32_t id, const SiteRecord& site, const SiteSum& s
   if (!out.values.IsZero()) figures->sites.push_back(out);
 }
 
-// The pages [first, last) hold the cells of the same 64 sites, each for another thread.
+// Site i of the pages [first, last). All frees are read before all allocations.
+absl::StatusOr<SiteSum> FigureReader::SumSite(const Page* first, const Page* last, uint32_t i) {
+  SiteSum sum;
+  if (last - first == 1) {
+    const Cell cell = ReadCell(*first, i);
+    sum.freed_bytes = std::min(cell.free.bytes, kMostEver);
+    sum.freed_objects = std::min(cell.free.objects, kMostEver);
+    if (absl::Status s = AddCell(*first, cell, &sum); !s.ok()) return s;
+    return sum;
+  }
+  for (const Page* page = first; page != last; ++page) {
+    const Cell cell = ReadCell(*page, i);
+    sum.freed_bytes += std::min(cell.free.bytes, kMostEver);
+    sum.freed_objects += std::min(cell.free.objects, kMostEver);
+    if (sum.freed_bytes >= kMostEver || sum.freed_objects >= kMostEver) {
+      return Damaged("its counters are larger than any process can make them");
+    }
+  }
+  std::atomic_thread_fence(std::memory_order_acquire);
+  for (const Page* page = first; page != last; ++page) {
+    if (absl::Status s = AddCell(*page, ReadCell(*page, i), &sum); !s.ok()) return s;
+  }
+  return sum;
+}
+
+bool FigureReader::ReadSite(uint32_t id, SiteRecord* out) const {
+  const SectionView& section = IsBusySite(id) ? busy_sites_ : sites_;
+  const uint32_t index = IsBusySite(id) ? id - kFirstBusySite : id;
+  return index < section.Count() && section.Copy(index, out);
+}
+
+// The pages [first, last) hold the cells of the same sites, each for another thread.
 absl::Status FigureReader::ReadBlock(const Page* first, const Page* last, Figures* figures) {
-  for (uint32_t i = 0; i < kSitesPerBlock; ++i) {
-    if (std::all_of(first, last, [i](const Page& p) { return Untouched(p.cells[i]); })) continue;
-    const uint64_t id = uint64_t{first->site_block} * kSitesPerBlock + i;
+  for (uint32_t i = 0; i < first->sites(); ++i) {
+    if (std::all_of(first, last, [i](const Page& p) { return Untouched(p, i); })) continue;
+    const uint32_t id = first->first_site + i;
     SiteRecord site;
-    if (id >= sites_.Count() || !sites_.Copy(id, &site)) {
+    if (!ReadSite(id, &site)) {
       return Damaged(absl::StrFormat("site %d has figures but is outside the file", id));
     }
-    if (site.valid != 1) continue;  // its thread is just making it
-    if (site.domain == 0 || site.domain >= kDomainCount) {
-      return Damaged(absl::StrFormat("site %d is of unknown domain %d", id, site.domain));
+    if (site.domain() == 0) continue;  // its thread is just making it
+    if (site.domain() >= kDomainCount) {
+      return Damaged(absl::StrFormat("site %d is of unknown domain %d", id, site.domain()));
     }
-    SiteSum sum;
-    if (last - first == 1) {
-      const Cell cell = ReadCell(*first, i);
-      sum.freed_bytes = std::min(cell.free_bytes, kMostEver);
-      sum.freed_objects = std::min(cell.free_objects, kMostEver);
-      if (absl::Status s = AddCell(*first, cell, &sum); !s.ok()) return s;
-    } else {
-      for (const Page* page = first; page != last; ++page) {
-        const Cell cell = ReadCell(*page, i);
-        sum.freed_bytes += std::min(cell.free_bytes, kMostEver);
-        sum.freed_objects += std::min(cell.free_objects, kMostEver);
-        if (sum.freed_bytes >= kMostEver || sum.freed_objects >= kMostEver) {
-          return Damaged("its counters are larger than any process can make them");
-        }
-      }
-      std::atomic_thread_fence(std::memory_order_acquire);
-      for (const Page* page = first; page != last; ++page) {
-        if (absl::Status s = AddCell(*page, ReadCell(*page, i), &sum); !s.ok()) return s;
-      }
-    }
-    AddSite(static_cast<uint32_t>(id), site, sum, figures);
+    absl::StatusOr<SiteSum> sum = SumSite(first, last, i);
+    if (!sum.ok()) return sum.status();
+    AddSite(id, site, *sum, figures);
   }
   return absl::OkStatus();
 }
@@ -290,7 +338,7 @@ absl::Status FigureReader::ReadOnce(Figures* figures) {
   state_ = LoadPeakState(header_);
   for (size_t i = 0; i < pages_.size();) {
     size_t end = i + 1;
-    while (end < pages_.size() && pages_[end].site_block == pages_[i].site_block) ++end;
+    while (end < pages_.size() && pages_[end].first_site == pages_[i].first_site) ++end;
     absl::Status s = ReadBlock(&pages_[i], &pages_[0] + end, figures);
     if (!s.ok()) return s;
     i = end;
@@ -300,7 +348,8 @@ absl::Status FigureReader::ReadOnce(Figures* figures) {
 
 // How far the peak may be off because threads add to the total in steps.
 int64_t ThreadBound(const RegionFile& region) {
-  if ((region.header().flags.load() & kFlagThreaded) == 0) return 0;
+  const uint32_t flags = region.header().flags.load();
+  if ((flags & kFlagThreaded) == 0 || (flags & kFlagExactPeak) != 0) return 0;
   const SectionView threads(region, kThreads);
   const uint64_t count = threads.Count();
   int64_t used = 0;
@@ -356,17 +405,38 @@ HeaderTotals ReadTotals(const RegionFile& region) {
   return totals;
 }
 
-int64_t CountAllocations(const RegionFile& region) {
-  const SectionView owners(region, kCellOwners);
-  const SectionView cells(region, kCells);
+namespace {
+
+template <typename PageType, typename Sum>
+uint64_t SumPages(const RegionFile& region, SectionId cells_id, SectionId owners_id, Sum&& sum_of) {
+  const SectionView owners(region, owners_id);
+  const SectionView cells(region, cells_id);
   const uint64_t count = std::min(owners.Count(), cells.Count());
   uint64_t sum = 0;
   for (uint64_t i = 0; i < count; ++i) {
     CellOwner owner;
-    const Cell* page = cells.InPlace<Cell>(i, kCellPageBytes);
+    const PageType* page = cells.InPlace<PageType>(i);
     if (page == nullptr || !owners.Copy(i, &owner) || owner.thread == 0) continue;
-    for (uint32_t c = 0; c < kSitesPerBlock; ++c) sum += Load(page[c].alloc_objects);
+    sum += sum_of(*page);
   }
+  return sum;
+}
+
+}  // namespace
+
+int64_t CountAllocations(const RegionFile& region) {
+  uint64_t sum = SumPages<CellPage>(region, kCells, kCellOwners, [](const CellPage& page) {
+    uint64_t n = 0;
+    for (const Cell& cell : page.cells) n += Load(cell.alloc.objects);
+    return n;
+  });
+  sum += SumPages<SmallPage>(region, kSmallCells, kSmallOwners, [](const SmallPage& page) {
+    uint64_t n = 0;
+    for (const SmallBlock& block : page.blocks) {
+      for (const SmallCell& cell : block.cells) n += Load(cell.alloc) & 0xff;
+    }
+    return n;
+  });
   return static_cast<int64_t>(std::min(sum, kMostEver));
 }
 

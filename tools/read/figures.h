@@ -5,7 +5,8 @@
 //
 // Guarantees, also while the process runs
 //  1. Live figures are never negative: of each site all frees are read before all allocations.
-//  2. A site that one thread alone has touched is read as it was at one moment (ThreadRecord::seq).
+//  2. A site that one thread alone has touched is read as it was at one moment: its cell is read
+//     until it reads the same twice.
 //  3. The peak's figures belong to one and the same peak: when it moved meanwhile, all is read
 //  again,
 //     kPeakAttempts times at most; after that the difference is what Figures::peak_bound says.

@@ -73,6 +73,18 @@ struct Checked {
   int instructions = 0;
 };
 
+// Going on from where one has been is the same as beginning anew, in whichever order.
+void CheckCursor(const std::vector<uint8_t>& table, int first_line, int end) {
+  std::mt19937 random(1);
+  LineCursor cursor = {1, 0, -1, 0};
+  for (int i = 0, at = 0; i < 40 && end > 0; i++) {
+    at = random() % 4 == 0 ? static_cast<int>(random() % (end / 2)) * 2 : (at + 6) % end;
+    ASSERT_EQ(LineFromLocationsAt(table.data(), table.size(), first_line, at, &cursor),
+              LineFromLocations(table.data(), table.size(), first_line, at))
+        << "offset " << at;
+  }
+}
+
 // One line of line_truth.py.
 void CheckCode(const std::string& text, Decoder decode, Checked* checked) {
   std::istringstream in(text);
@@ -90,6 +102,7 @@ void CheckCode(const std::string& text, Decoder decode, Checked* checked) {
     checked->instructions++;
   }
   checked->codes++;
+  if (decode == LineFromLocations) CheckCursor(table, first_line, offset);
 }
 
 void CheckPython(const std::string& python, Checked* checked) {

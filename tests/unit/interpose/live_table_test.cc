@@ -18,11 +18,17 @@ constexpr uint64_t kSizes[] = {0,
                                15,
                                16,
                                17,
+                               56,
+                               57,
+                               64,
+                               576,
+                               577,
+                               584,
                                (uint64_t{1} << 32) - 1,
                                uint64_t{1} << 32,
                                (uint64_t{1} << 32) + 1,
                                uint64_t{1} << 40};
-constexpr uint32_t kSites[] = {1, 2, 63, 64, LiveTable::kMaxSites - 1};
+constexpr uint32_t kSites[] = {1, 2, 63, 64, kMaxSites - 1};
 constexpr uint64_t kBase = 0x230000000000;
 
 const void* At(uint64_t address) { return reinterpret_cast<const void*>(address); }
@@ -37,57 +43,105 @@ LiveTable* Table() {
   return table;
 }
 
+// Nothing is left behind: a granule may be another block's first one next.
+void ExpectClean(uint64_t address) {
+  for (uint64_t i = 0; i < 4 * LiveTable::kGranule; i += 8) {
+    EXPECT_FALSE(Table()->Holds(At(address + i))) << i << " bytes on";
+  }
+  EXPECT_EQ(Table()->CodeId(reinterpret_cast<const char*>(address)), 0u);
+}
+
 void TestEachSizeAndSite(uint64_t address) {
   for (const uint64_t bytes : kSizes) {
     for (const uint32_t site : kSites) {
       SCOPED_TRACE(std::to_string(bytes) + " bytes of site " + std::to_string(site));
-      uint32_t* slot = Table()->Slot(At(address));
-      ASSERT_NE(slot, nullptr);
-      ASSERT_FALSE(LiveTable::Occupied(slot));
-      LiveTable::Put(slot, site, bytes);
-      EXPECT_TRUE(LiveTable::Occupied(slot));
-      const LiveTable::Block block = LiveTable::Take(slot);
+      ASSERT_FALSE(Table()->Holds(At(address)));
+      ASSERT_TRUE(Table()->Put(At(address), site, bytes));
+      EXPECT_TRUE(Table()->Holds(At(address)));
+      EXPECT_FALSE(Table()->Holds(At(address ^ 16)));
+      const LiveTable::Block block = Table()->Take(At(address));
       EXPECT_EQ(block.site, site);
       EXPECT_EQ(block.bytes, bytes);
       EXPECT_FALSE(block.holds_code);
-      // Slots 1 and 2 must be clean as well: they may be another block's first slot next.
-      for (int i = 0; i < 3; i++) EXPECT_EQ(slot[i], 0u) << "slot " << i;
+      ExpectClean(address);
     }
   }
 }
 
-// A code object is at least 48 bytes long, so it owns the slot of its id.
+// A code object is at least 128 bytes long, so it owns the slot of its id.
 void TestCodeMarks(uint64_t address) {
-  for (const uint64_t bytes : {uint64_t{48}, uint64_t{200}}) {
-    uint32_t* slot = Table()->Slot(At(address));
-    ASSERT_NE(slot, nullptr);
-    LiveTable::Put(slot, 77, bytes);
-    EXPECT_EQ(LiveTable::CodeId(slot), 0u);
-    LiveTable::SetCodeId(slot, 1234567);
-    EXPECT_EQ(LiveTable::CodeId(slot), 1234567u);
-    const LiveTable::Block block = LiveTable::Take(slot);
+  const char* code = reinterpret_cast<const char*>(address);
+  for (const uint64_t bytes : {uint64_t{128}, uint64_t{200}, uint64_t{1001}, uint64_t{1} << 33}) {
+    ASSERT_TRUE(Table()->Put(code, 77, bytes));
+    EXPECT_EQ(Table()->CodeId(code), 0u);
+    Table()->SetCodeId(code, 1234567);
+    EXPECT_EQ(Table()->CodeId(code), 1234567u);
+    const LiveTable::Block block = Table()->Take(code);
     EXPECT_EQ(block.site, 77u);
     EXPECT_EQ(block.bytes, bytes);
     EXPECT_TRUE(block.holds_code);
-    for (int i = 0; i < 3; i++) EXPECT_EQ(slot[i], 0u) << "slot " << i;
+    ExpectClean(address);
   }
   // A code object that was never recorded as a block.
-  uint32_t* slot = Table()->Slot(At(address));
-  LiveTable::SetCodeId(slot, 9);
-  EXPECT_TRUE(LiveTable::Occupied(slot));
-  EXPECT_EQ(LiveTable::CodeId(slot), 9u);
-  const LiveTable::Block block = LiveTable::Take(slot);
+  Table()->SetCodeId(code, 9);
+  EXPECT_TRUE(Table()->Holds(code));
+  EXPECT_EQ(Table()->CodeId(code), 9u);
+  const LiveTable::Block block = Table()->Take(code);
   EXPECT_EQ(block.site, 0u);
   EXPECT_TRUE(block.holds_code);
-  EXPECT_FALSE(LiveTable::Occupied(slot));
-  EXPECT_EQ(LiveTable::CodeId(slot), 0u);
+  ExpectClean(address);
+}
+
+// Two blocks of 16 bytes in a granule, and one at 8 modulo 16 in each half.
+TEST(LiveTable, NeighboursInOneGranuleAreKeptApart) {
+  for (const uint64_t first : {0, 8, 16, 24}) {
+    for (const uint64_t freed : {0, 8, 16, 24}) {
+      for (uint64_t i = 0; i < 32; i += 8) {
+        const uint64_t at = kBase + (first + i) % 32;
+        ASSERT_TRUE(Table()->Put(At(at), static_cast<uint32_t>(100 + at % 32), at % 32 / 8));
+      }
+      for (uint64_t i = 0; i < 32; i += 8) {
+        const uint64_t at = kBase + (freed + i) % 32;
+        ASSERT_TRUE(Table()->Holds(At(at)));
+        const LiveTable::Block block = Table()->Take(At(at));
+        EXPECT_EQ(block.site, 100 + at % 32);
+        EXPECT_EQ(block.bytes, at % 32 / 8);
+        EXPECT_FALSE(Table()->Holds(At(at)));
+      }
+      ExpectClean(kBase);
+    }
+  }
 }
 
 void TestWhatIsOutside() {
-  EXPECT_EQ(Table()->Slot(At(uint64_t{1} << 47)), nullptr);
-  EXPECT_EQ(Table()->Slot(At(~uint64_t{0} & ~uint64_t{15})), nullptr);
-  EXPECT_NE(Table()->Slot(At(0x10)), nullptr);
-  EXPECT_NE(Table()->Slot(At((uint64_t{1} << 47) - 4096 - 16)), nullptr);
+  EXPECT_FALSE(Table()->Put(At(uint64_t{1} << 47), 1, 1));
+  EXPECT_FALSE(Table()->Put(At(~uint64_t{0} & ~uint64_t{15}), 1, 1));
+  EXPECT_FALSE(Table()->Put(At(kBase + 4), 1, 1));
+  for (const uint64_t address : {uint64_t{0x10}, (uint64_t{1} << 47) - 4096 - 16}) {
+    EXPECT_TRUE(Table()->Put(At(address), 1, 1));
+    EXPECT_EQ(Table()->Take(At(address)).bytes, 1u);
+  }
+}
+
+// The inline way and the other one see the same.
+TEST(LiveTable, TheFastWayAgrees) {
+  for (const uint64_t bytes : {0, 1, 24, 56, 57, 64, 100, 576, 577, 100000}) {
+    for (const uint64_t address : {kBase, kBase + 16}) {
+      const void* p = At(address);
+      uint32_t* slot = Table()->FastSlot(p);
+      if (slot == nullptr) GTEST_SKIP() << "no flat table here";
+      ASSERT_TRUE(Table()->Put(p, 5, bytes));
+      EXPECT_TRUE(LiveTable::IsAt(*slot, p));
+      EXPECT_FALSE(LiveTable::IsAt(*slot, At(address ^ 16)));
+      EXPECT_EQ(LiveTable::SiteOf(*slot), 5u);
+      const uint32_t code = LiveTable::CodeOf(*slot);
+      EXPECT_EQ(code, LiveTable::SizeCode(bytes));
+      if (code != LiveTable::kSizeNext) {
+        EXPECT_EQ(LiveTable::BytesOf(code), bytes);
+      }
+      Table()->Take(p);
+    }
+  }
 }
 
 // Neighbouring blocks of all sizes, begun on multiples of 16 or 8 bytes after one (as an allocator
@@ -105,8 +159,8 @@ void TestAgainstMap(uint64_t seed, uint64_t base) {
   uint64_t at = base;
   for (int i = 0; i < 4000; i++) {
     addresses.push_back(at);
-    // 16 for the smallest, and 3 slots where a size may need them.
-    at += random() % 3 == 0 ? 16 : random() % 2 == 0 ? 32 : 48 + random() % 8 * 16;
+    // 16 for the smallest, and four granules where a size may need them.
+    at += random() % 3 == 0 ? 16 : random() % 2 == 0 ? 48 : 144 + random() % 8 * 16;
     if (i % 500 == 250) at += 8;
     if (i % 500 == 499) at += 8;
   }
@@ -114,32 +168,31 @@ void TestAgainstMap(uint64_t seed, uint64_t base) {
   for (int i = 0; i < 200000; i++) {
     const size_t index = random() % (addresses.size() - 1);
     const uint64_t address = addresses[index], room = addresses[index + 1] - address;
-    uint32_t* slot = Table()->Slot(At(address));
-    ASSERT_NE(slot, nullptr);
+    const char* p = reinterpret_cast<const char*>(address);
     const auto found = model.find(address);
-    ASSERT_EQ(LiveTable::Occupied(slot), found != model.end()) << "event " << i;
+    ASSERT_EQ(Table()->Holds(p), found != model.end()) << "event " << i;
     if (found == model.end()) {
       uint64_t bytes = random() % (room + 1);
-      if (room >= 48 && random() % 8 == 0) bytes = (uint64_t{1} << 32) + random() % 1000000;
-      Entry entry{1 + static_cast<uint32_t>(random() % (LiveTable::kMaxSites - 1)), bytes, 0};
-      LiveTable::Put(slot, entry.site, entry.bytes);
-      if (room >= 48 && bytes >= 48 && bytes < (uint64_t{1} << 32) && random() % 4 == 0) {
+      if (room >= 144 && random() % 8 == 0) bytes = (uint64_t{1} << 32) + random() % 1000000;
+      Entry entry{1 + static_cast<uint32_t>(random() % (kMaxSites - 1)), bytes, 0};
+      ASSERT_TRUE(Table()->Put(p, entry.site, entry.bytes));
+      if (room >= 144 && bytes >= 128 && random() % 4 == 0) {
         entry.code = 1 + static_cast<uint32_t>(random() % 1000000);
-        LiveTable::SetCodeId(slot, entry.code);
+        Table()->SetCodeId(p, entry.code);
       }
       model[address] = entry;
     } else {
       if (found->second.code != 0) {
-        ASSERT_EQ(LiveTable::CodeId(slot), found->second.code);
+        ASSERT_EQ(Table()->CodeId(p), found->second.code);
       }
-      const LiveTable::Block block = LiveTable::Take(slot);
+      const LiveTable::Block block = Table()->Take(p);
       ASSERT_EQ(block.site, found->second.site) << "event " << i;
       ASSERT_EQ(block.bytes, found->second.bytes) << "event " << i;
       ASSERT_EQ(block.holds_code, found->second.code != 0) << "event " << i;
       model.erase(found);
     }
   }
-  for (const auto& [address, entry] : model) LiveTable::Take(Table()->Slot(At(address)));
+  for (const auto& [address, entry] : model) Table()->Take(At(address));
 }
 
 void TestAll() {
@@ -170,8 +223,9 @@ TEST(LiveTable, KeepsWhatWasPutWhereTheAddressSpaceIsLimited) {
 
 TEST(LiveTable, NothingIsThereBeforeItWasInitialised) {
   LiveTable fresh;
-  EXPECT_EQ(fresh.Slot(At(kBase)), nullptr);
-  EXPECT_EQ(fresh.Slot(At(kBase + 8)), nullptr);
+  EXPECT_FALSE(fresh.Holds(At(kBase)));
+  EXPECT_FALSE(fresh.Holds(At(kBase + 8)));
+  EXPECT_FALSE(fresh.Put(At(kBase), 1, 1));
 }
 
 }  // namespace

@@ -57,7 +57,8 @@ void ExpectApart(std::vector<Range> ranges) {
   }
 }
 
-constexpr SectionId kRecords[] = {kCodes, kFrames, kNodes, kSites, kThreads, kModules, kCells};
+constexpr SectionId kRecords[] = {kCodes,   kFrames,  kNodes, kSites,     kBusySites,
+                                  kThreads, kModules, kCells, kSmallCells};
 
 TEST_F(RegionTest, ReservationsOfAllSectionsLieApartOverManyExtents) {
   FileSizeLimit limit(256 * kMiB);
@@ -70,7 +71,7 @@ TEST_F(RegionTest, ReservationsOfAllSectionsLieApartOverManyExtents) {
     const uint64_t choice = random() % (std::size(kRecords) + 1);
     if (choice < std::size(kRecords)) {
       const SectionId id = kRecords[choice];
-      if (id == kCells && i % 50 != 0) continue;  // a page each
+      if ((id == kCells || id == kSmallCells) && i % 50 != 0) continue;  // a page each
       const uint64_t at = region.Reserve(id, 1);
       ASSERT_NE(at, Region::kNone);
       char* p = region.Byte(id, at * RecordBytes(id));
@@ -137,7 +138,7 @@ TEST_F(RegionTest, AFullRegionRefusesAndStaysUsable) {
   uint64_t pages = 0;
   while (region.Reserve(kCells, 1) != Region::kNone) pages++;
   // Extents double, so at least a quarter of the file is in use when the next does not fit.
-  EXPECT_GE(pages * kCellPageBytes, kMiB / 2);
+  EXPECT_GE(pages * sizeof(CellPage), kMiB / 2);
   for (int i = 0; i < 100000; i++) ASSERT_EQ(region.Reserve(kCells, 1), Region::kNone);
   EXPECT_EQ(region.ReserveBytes(4 * kMiB), Region::kNone);
   EXPECT_EQ(region.ReserveBytes(uint64_t{1} << 40), Region::kNone);

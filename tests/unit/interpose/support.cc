@@ -91,7 +91,7 @@ void* MadeUpHeap::Take(uint64_t random) {
   }
   // One in eight starts 8 bytes after a multiple of 16.
   const uint64_t p = next_ + (random / 4 % 8 == 0 ? 8 : 0);
-  next_ += 64;
+  next_ += 128;  // four granules: what the largest block owns
   return reinterpret_cast<void*>(p);
 }
 
@@ -104,40 +104,64 @@ std::ostream& operator<<(std::ostream& out, const Figures& f) {
 
 namespace {
 
-void AddCell(const Cell& c, bool inherited, Figures* f) {
+// The rule of core/layout.h, at Cell.
+void AddPeak(const Cell& c, Figures* f) {
   const Header* h = g_region.header();
-  const auto allocs = static_cast<int64_t>(c.alloc_objects);
-  const auto bytes = static_cast<int64_t>(c.alloc_bytes);
-  (inherited ? f->inherited_objects : f->alloc_objects) += allocs;
-  (inherited ? f->inherited_bytes : f->alloc_bytes) += bytes;
-  f->free_objects += static_cast<int64_t>(c.free_objects);
-  f->free_bytes += static_cast<int64_t>(c.free_bytes);
-  f->temporary_objects += static_cast<int64_t>(c.temporary_objects);
-  f->temporary_bytes += static_cast<int64_t>(c.temporary_bytes);
-  // The rule of core/layout.h, at Cell.
-  const bool saved = TotalNow() <= h->peak.load() && c.epoch == h->peak_epoch.load();
-  f->peak_objects += saved ? c.saved_objects : allocs - static_cast<int64_t>(c.free_objects);
-  f->peak_bytes += saved ? c.saved_bytes : bytes - static_cast<int64_t>(c.free_bytes);
+  const bool saved = TotalNow() <= h->peak.load() && c.saved.epoch == h->peak_epoch.load();
+  f->peak_objects +=
+      saved ? c.saved.objects : static_cast<int64_t>(c.alloc.objects - c.free.objects);
+  f->peak_bytes += saved ? c.saved.bytes : static_cast<int64_t>(c.alloc.bytes - c.free.bytes);
+}
+
+void AddCell(const Cell& c, bool inherited, Figures* f) {
+  (inherited ? f->inherited_objects : f->alloc_objects) += static_cast<int64_t>(c.alloc.objects);
+  (inherited ? f->inherited_bytes : f->alloc_bytes) += static_cast<int64_t>(c.alloc.bytes);
+  f->free_objects += static_cast<int64_t>(c.free.objects);
+  f->free_bytes += static_cast<int64_t>(c.free.bytes);
+  f->temporary_objects += static_cast<int64_t>(c.temporary.objects);
+  f->temporary_bytes += static_cast<int64_t>(c.temporary.bytes);
+  AddPeak(c, f);
+}
+
+Cell Widened(const SmallBlock& block, uint32_t i) {
+  const auto count = [](uint32_t word) { return Count{word & 0xff, word >> 8}; };
+  const SmallCell& c = block.cells[i];
+  return {count(c.alloc),
+          count(c.free),
+          count(c.temporary),
+          {SmallBytes(c.saved), SmallObjects(c.saved), block.epochs[i]}};
+}
+
+using All = std::map<Place, Figures>;
+
+void AddSite(const SiteRecord& site, uint32_t thread, const Cell& cell, All* all) {
+  if (cell.alloc.objects == 0 && cell.free.objects == 0) return;
+  EXPECT_NE(site.domain(), 0u);
+  const auto* caller = g_region.At<FrameRecord>(kFrames, site.caller());
+  AddCell(cell, thread == 0,
+          &(*all)[{static_cast<Domain>(site.domain()), site.caller() != 0 ? caller->address : 0}]);
 }
 
 }  // namespace
 
 std::map<Place, Figures> RegionFigures() {
-  std::map<Place, Figures> all;
-  const Header* h = g_region.header();
-  const uint64_t pages = h->sections[kCells].used.load();
-  for (uint64_t page = 0; page < pages; page++) {
+  All all;
+  const Section* sections = g_region.header()->sections;
+  for (uint64_t page = 0; page < sections[kCells].used.load(); page++) {
     const CellOwner owner = *g_region.At<CellOwner>(kCellOwners, page);
-    if (owner.site_block == 0) continue;
-    for (uint32_t i = 0; i < kSitesPerBlock; i++) {
-      const Cell& cell = g_region.At<Cell>(kCells, page)[i];
-      if (cell.alloc_objects == 0 && cell.free_objects == 0) continue;
-      const auto* site =
-          g_region.At<SiteRecord>(kSites, uint64_t{owner.site_block - 1} * kSitesPerBlock + i);
-      EXPECT_EQ(site->valid, 1);
-      const auto* caller = g_region.At<FrameRecord>(kFrames, site->caller);
-      AddCell(cell, owner.thread == 0,
-              &all[{static_cast<Domain>(site->domain), site->caller != 0 ? caller->address : 0}]);
+    for (uint32_t i = 0; owner.sites != 0 && i < kSitesPerBlock; i++) {
+      const uint64_t index = uint64_t{owner.sites - 1} * kSitesPerBlock + i;
+      AddSite(*g_region.At<SiteRecord>(kBusySites, index), owner.thread,
+              g_region.At<CellPage>(kCells, page)->cells[i], &all);
+    }
+  }
+  for (uint64_t page = 0; page < sections[kSmallCells].used.load(); page++) {
+    const CellOwner owner = *g_region.At<CellOwner>(kSmallOwners, page);
+    for (uint32_t i = 0; owner.sites != 0 && i < kSitesPerSmallPage; i++) {
+      const uint64_t index = uint64_t{owner.sites - 1} * kSitesPerSmallPage + i;
+      const auto& block = g_region.At<SmallPage>(kSmallCells, page)->blocks[i / kSitesPerBlock];
+      AddSite(*g_region.At<SiteRecord>(kSites, index), owner.thread,
+              Widened(block, i % kSitesPerBlock), &all);
     }
   }
   return all;

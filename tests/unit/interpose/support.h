@@ -61,7 +61,7 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// Addresses of blocks that do not exist: 64 bytes apart, none mapped, reused in random order.
+// Addresses of blocks that do not exist: 128 bytes apart, none mapped, reused in random order.
 class MadeUpHeap {
  public:
   explicit MadeUpHeap(int number = 0)

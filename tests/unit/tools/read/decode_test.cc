@@ -130,7 +130,7 @@ TEST(Decode, SaysHowFarThePeakOfManyThreadsMayBeOff) {
 TEST(Decode, LiveFiguresAreNeverNegative) {
   RegionBuilder builder;
   FillSample(&builder);
-  builder.CellAt(kSitesPerBlock, 1).free_bytes = 20000;
+  builder.CellAt(kFirstBusySite, 1).free.bytes = 20000;
   absl::StatusOr<Profile> profile = Decode(builder);
   ASSERT_TRUE(profile.ok()) << profile.status();
   EXPECT_EQ(Find(*profile, Domain::kPythonObj)->values.inuse_bytes, 0);
@@ -144,11 +144,11 @@ TEST(Decode, KeepsInheritedBlocksApart) {
   const uint32_t site = builder.Site(node, 0, Domain::kPythonMem, 1);
   builder.header().inherited_sites = site + 1;
   Cell& inherited = builder.CellAt(site, 0);
-  inherited.alloc_objects = 10;
-  inherited.alloc_bytes = 500;
+  inherited.alloc.objects = 10;
+  inherited.alloc.bytes = 500;
   Cell& freed = builder.CellAt(site, 1);
-  freed.free_objects = 4;
-  freed.free_bytes = 200;
+  freed.free.objects = 4;
+  freed.free.bytes = 200;
   builder.header().peak = 10500;
   absl::StatusOr<Profile> profile = Decode(builder);
   ASSERT_TRUE(profile.ok()) << profile.status();
@@ -160,7 +160,6 @@ TEST(Decode, KeepsInheritedBlocksApart) {
 TEST(Decode, KilledBetweenTwoStoresIsReadable) {
   RegionBuilder builder;
   FillSample(&builder);
-  builder.ThreadAt(1).seq = 7;  // odd for good
   builder.header().end = static_cast<uint32_t>(ProcessEnd::kRunning);
   DecodeOptions options;
   options.end = EndKind::kDied;
@@ -173,7 +172,7 @@ TEST(Decode, KilledBetweenTwoStoresIsReadable) {
 TEST(Decode, SkipsReservationsThatNobodyFilled) {
   RegionBuilder builder;
   FillSample(&builder);
-  builder.SiteAt(kSitesPerBlock).valid = 0;
+  builder.SiteAt(kFirstBusySite).word = 0;
   absl::StatusOr<Profile> profile = Decode(builder);
   ASSERT_TRUE(profile.ok()) << profile.status();
   EXPECT_EQ(Find(*profile, Domain::kPythonObj), nullptr);
@@ -196,8 +195,8 @@ TEST(Decode, ManyRecordsReachOverExtents) {
   for (uint32_t line = 1; line <= 3000; ++line) {
     node = builder.Node(node, builder.PythonFrame(code, line));
     const uint32_t site = builder.Site(node, 0, Domain::kMalloc, slot);
-    builder.CellAt(site, slot).alloc_bytes = line;
-    builder.CellAt(site, slot).alloc_objects = 1;
+    builder.CellAt(site, slot).alloc.bytes = line;
+    builder.CellAt(site, slot).alloc.objects = 1;
   }
   builder.header().owner_total = 3000 * 3001 / 2;
   absl::StatusOr<Profile> profile = Decode(builder);
@@ -205,6 +204,49 @@ TEST(Decode, ManyRecordsReachOverExtents) {
   EXPECT_EQ(profile->Totals().alloc_bytes, 3000 * 3001 / 2);
   EXPECT_EQ(profile->samples().size(), 3000u);
   EXPECT_EQ(profile->Stack(node == 0 ? 0 : profile->samples().back().node).size(), 3000u);
+}
+
+TEST(Decode, SmallCellsCountAsFullOnes) {
+  RegionBuilder builder;
+  const uint32_t one = builder.Thread(1, "one");
+  const uint32_t two = builder.Thread(2, "two");
+  const uint32_t node = builder.Node(0, builder.PythonFrame(builder.Code("f", "/f.py", 1), 1));
+  const uint32_t site = builder.SmallSite(node, 0, Domain::kPythonObj, one);
+  builder.header().peak = 3000;
+  builder.header().owner_total = 500;
+  builder.header().peak_epoch = 9;
+  builder.SmallCellAt(site, one) = {PackSmall(127, 8388607), PackSmall(3, 300), PackSmall(2, 200),
+                                    PackSmall(40, 3500)};
+  builder.SmallEpochAt(site, one) = 9;
+  builder.SmallCellAt(site, two) = {0, PackSmall(120, 8000000), 0, PackSmall(-5, -500)};
+  builder.SmallEpochAt(site, two) = 9;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  const Values values = Find(*profile, Domain::kPythonObj)->values;
+  EXPECT_EQ(values.alloc_objects, 127);
+  EXPECT_EQ(values.alloc_bytes, 8388607);
+  EXPECT_EQ(values.inuse_objects, 127 - 3 - 120);
+  EXPECT_EQ(values.inuse_bytes, 8388607 - 300 - 8000000);
+  EXPECT_EQ(values.temporary_objects, 2);
+  EXPECT_EQ(values.temporary_bytes, 200);
+  EXPECT_EQ(values.peak_objects, 35);
+  EXPECT_EQ(values.peak_bytes, 3000);
+}
+
+TEST(Decode, ASmallAndABusySiteOfOnePlaceAddUp) {
+  RegionBuilder builder;
+  const uint32_t slot = builder.Thread(1, "one");
+  const uint32_t node = builder.Node(0, builder.PythonFrame(builder.Code("f", "/f.py", 1), 1));
+  const uint32_t small = builder.SmallSite(node, 0, Domain::kPythonObj, slot);
+  const uint32_t busy = builder.Site(node, 0, Domain::kPythonObj, slot);
+  builder.SmallCellAt(small, slot).alloc = PackSmall(127, 1270);
+  builder.CellAt(busy, slot).alloc = {1000, 10000};
+  builder.header().owner_total = 11270;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->samples().size(), 1u);
+  EXPECT_EQ(profile->Totals().alloc_objects, 1127);
+  EXPECT_EQ(profile->Totals().alloc_bytes, 11270);
 }
 
 TEST(DecodeDamage, NamesWhatIsWrong) {
@@ -217,25 +259,25 @@ TEST(DecodeDamage, NamesWhatIsWrong) {
   {
     RegionBuilder b;
     FillSample(&b);
-    b.SiteAt(kSitesPerBlock).node = 12345;
+    b.SiteAt(kFirstBusySite) = SiteRecord::Of(12345, 0, Domain::kPythonObj, 1);
     EXPECT_THAT(ErrorOf(b), HasSubstr("stack 12345 is outside the file"));
   }
   {
     RegionBuilder b;
     FillSample(&b);
-    b.SiteAt(kSitesPerBlock).domain = 77;
-    EXPECT_THAT(ErrorOf(b), HasSubstr("unknown domain 77"));
+    b.SiteAt(kFirstBusySite) = SiteRecord::Of(1, 0, static_cast<Domain>(7), 1);
+    EXPECT_THAT(ErrorOf(b), HasSubstr("unknown domain 7"));
   }
   {
     RegionBuilder b;
     FillSample(&b);
-    b.SiteAt(kSitesPerBlock).thread = 999;
+    b.SiteAt(kFirstBusySite) = SiteRecord::Of(1, 0, Domain::kPythonObj, 999);
     EXPECT_THAT(ErrorOf(b), HasSubstr("thread slot 999"));
   }
   {
     RegionBuilder b;
     FillSample(&b);
-    b.CellAt(kSitesPerBlock, 1).alloc_bytes = ~uint64_t{0};
+    b.CellAt(kFirstBusySite, 1).alloc.bytes = ~uint64_t{0};
     EXPECT_THAT(ErrorOf(b), HasSubstr("larger than any process"));
   }
   {

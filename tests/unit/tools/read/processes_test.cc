@@ -123,8 +123,8 @@ TEST_F(ProcessesTest, StoresTheSourceLinesThatMatter) {
   builder.header().start_realtime_ns = 2200000000000000000;  // after the file was written
   const uint32_t node = builder.Node(0, builder.PythonFrame(builder.Code("f", source, 1), 2));
   Cell& cell = builder.CellAt(builder.Site(node, 0, Domain::kMalloc, 1), 1);
-  cell.alloc_objects = 1;
-  cell.alloc_bytes = 1000;
+  cell.alloc.objects = 1;
+  cell.alloc.bytes = 1000;
   Write("1-1-0.region", builder);
   absl::StatusOr<Profile> profile = LoadProfile(folder_ + "/1-1-0.region");
   ASSERT_TRUE(profile.ok()) << profile.status();

@@ -55,7 +55,7 @@ class RegionBuilder {
     for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules}) {
       Append(id, std::string(RecordBytes(id), '\0'));
     }
-    Append(kSites, std::string(kSitesPerBlock * sizeof(SiteRecord), '\0'));
+    Append(kSites, std::string(kSitesPerSmallPage * sizeof(SiteRecord), '\0'));
   }
 
   Header& header() { return *reinterpret_cast<Header*>(header_bytes_.data()); }
@@ -105,22 +105,43 @@ class RegionBuilder {
   }
   ThreadRecord& ThreadAt(uint32_t slot) { return At<ThreadRecord>(kThreads, slot); }
 
+  // A busy site, with full cells.
   uint32_t Site(uint32_t node, uint32_t caller, Domain domain, uint32_t slot) {
-    return Add(kSites, SiteRecord{node, caller, 0, static_cast<uint16_t>(slot),
-                                  static_cast<uint8_t>(domain), 1});
+    return kFirstBusySite + Add(kBusySites, SiteRecord::Of(node, caller, domain, slot));
   }
-  SiteRecord& SiteAt(uint32_t site) { return At<SiteRecord>(kSites, site); }
+  SiteRecord& SiteAt(uint32_t site) { return At<SiteRecord>(kBusySites, site - kFirstBusySite); }
+  uint32_t SmallSite(uint32_t node, uint32_t caller, Domain domain, uint32_t slot) {
+    return Add(kSites, SiteRecord::Of(node, caller, domain, slot));
+  }
   NodeRecord& NodeAt(uint32_t node) { return At<NodeRecord>(kNodes, node); }
 
-  // The cell of a thread for a site; its page is made on first use.
+  // The cell of a thread for a busy site; its page is made on first use.
   Cell& CellAt(uint32_t site, uint32_t slot) {
-    const std::pair<uint32_t, uint32_t> key(site / kSitesPerBlock, slot);
+    const uint32_t index = site - kFirstBusySite;
+    const std::pair<uint32_t, uint32_t> key(index / kSitesPerBlock, slot);
     auto [it, fresh] = pages_.try_emplace(key, static_cast<uint32_t>(pages_.size()));
     if (fresh) {
-      Append(kCells, std::string(kCellPageBytes, '\0'));
+      Append(kCells, std::string(sizeof(CellPage), '\0'));
       Add(kCellOwners, CellOwner{slot, key.first + 1});
     }
-    return At<Cell>(kCells, uint64_t{it->second} * kSitesPerBlock + site % kSitesPerBlock);
+    return At<CellPage>(kCells, it->second).cells[index % kSitesPerBlock];
+  }
+  // The same for a small one; its epoch.
+  SmallBlock& SmallBlockAt(uint32_t site, uint32_t slot) {
+    const std::pair<uint32_t, uint32_t> key(site / kSitesPerSmallPage, slot);
+    auto [it, fresh] = small_pages_.try_emplace(key, static_cast<uint32_t>(small_pages_.size()));
+    if (fresh) {
+      Append(kSmallCells, std::string(sizeof(SmallPage), '\0'));
+      Add(kSmallOwners, CellOwner{slot, key.first + 1});
+    }
+    auto& page = At<SmallPage>(kSmallCells, it->second);
+    return page.blocks[site % kSitesPerSmallPage / kSitesPerBlock];
+  }
+  SmallCell& SmallCellAt(uint32_t site, uint32_t slot) {
+    return SmallBlockAt(site, slot).cells[site % kSitesPerBlock];
+  }
+  uint32_t& SmallEpochAt(uint32_t site, uint32_t slot) {
+    return SmallBlockAt(site, slot).epochs[site % kSitesPerBlock];
   }
 
   void Point(uint64_t elapsed_ns, int64_t low, int64_t high) {
@@ -175,6 +196,7 @@ class RegionBuilder {
   std::array<char, kTimelinePoints * sizeof(TimelinePoint)> timeline_ = {};
   std::map<uint32_t, std::vector<char, AlignedAllocator<char>>> sections_;
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> pages_;
+  std::map<std::pair<uint32_t, uint32_t>, uint32_t> small_pages_;
 };
 
 // A small region with a bit of everything: two threads, Python and native frames, a timeline.
@@ -193,21 +215,21 @@ inline void FillSample(RegionBuilder* b) {
   const uint32_t objects = b->Site(inner, 0, Domain::kPythonObj, main);
   const uint32_t blocks = b->Site(outer, b->NativeFrame(module, 0x1234), Domain::kMalloc, main);
   Cell& kept = b->CellAt(objects, main);
-  kept.alloc_objects = 10;
-  kept.alloc_bytes = 10000;
-  kept.free_objects = 4;
-  kept.free_bytes = 4000;
-  kept.temporary_objects = 1;
-  kept.temporary_bytes = 1000;
-  kept.epoch = 2;
-  kept.saved_objects = 10;
-  kept.saved_bytes = 10000;
+  kept.alloc.objects = 10;
+  kept.alloc.bytes = 10000;
+  kept.free.objects = 4;
+  kept.free.bytes = 4000;
+  kept.temporary.objects = 1;
+  kept.temporary.bytes = 1000;
+  kept.saved.epoch = 2;
+  kept.saved.objects = 10;
+  kept.saved.bytes = 10000;
   Cell& made = b->CellAt(blocks, main);
-  made.alloc_objects = 3;
-  made.alloc_bytes = 21;
+  made.alloc.objects = 3;
+  made.alloc.bytes = 21;
   Cell& freed = b->CellAt(blocks, worker);
-  freed.free_objects = 3;
-  freed.free_bytes = 21;
+  freed.free.objects = 3;
+  freed.free.bytes = 21;
   b->header().owner_total = 6000;
   b->header().peak = 10000;
   b->header().peak_epoch = 2;
