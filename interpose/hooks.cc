@@ -13,7 +13,7 @@ __attribute__((noinline)) void RecordedFreeSlow(void* p) {
     t->busy = Busy::kAllocating;
     return;
   }
-  t = Enter();
+  t = EnterReady();
   if (t == nullptr) {
     if (g_live_table.Take(p).holds_code) RetireCode();  // gone, though not counted
     return;

@@ -20,20 +20,38 @@ inline bool HasNewNote(const Thread* t, const char* frame) {
   return t->new_caller != 0 && static_cast<uintptr_t>(t->new_frame - frame) < kNear;
 }
 
-// call() allocates and returns the block.
-template <class Call>
-__attribute__((always_inline)) inline void* RecordedAlloc(size_t bytes, Domain domain,
-                                                          uintptr_t caller, Call&& call) {
-  Thread* t = Enter();
-  if (__builtin_expect(t == nullptr, 0)) return call();
-  if (domain == Domain::kMalloc && t->new_caller != 0) {
+// Where a hook's allocations come from. Enter() begins an event, Site() says where it is.
+struct MallocPlace {
+  uintptr_t caller;
+
+  static Thread* Enter() { return memtrace::Enter(); }
+  uint32_t Site(Thread* t) const { return MallocSiteHere(t, caller); }
+  // The malloc inside operator new is told as that one's.
+  void TakeNewNote(Thread* t, size_t* bytes) {
+    if (__builtin_expect(t->new_caller == 0, 1)) return;
     if (HasNewNote(t, static_cast<const char*>(__builtin_frame_address(0)))) {
       caller = t->new_caller;
-      bytes = t->new_bytes;
+      *bytes = t->new_bytes;
     }
     t->new_caller = 0;
   }
-  const uint32_t site = SiteHere(t, domain, caller);
+};
+
+struct PythonPlace {
+  Domain domain;
+
+  static Thread* Enter() { return EnterReady(); }
+  uint32_t Site(Thread* t) const { return PythonSiteHere(t, domain); }
+  void TakeNewNote(Thread*, size_t*) {}
+};
+
+// call() allocates and returns the block.
+template <class Place, class Call>
+MEMTRACE_HOT void* RecordedAllocAt(Place place, size_t bytes, Call&& call) {
+  Thread* t = Place::Enter();
+  if (__builtin_expect(t == nullptr, 0)) return call();
+  place.TakeNewNote(t, &bytes);
+  const uint32_t site = place.Site(t);
   t->busy = Busy::kAllocating;
   void* p = call();
   t->busy = Busy::kRecording;
@@ -47,16 +65,15 @@ bool TakeSlow(const void* p, LiveTable::Block* block);
 void ReallocFailed(Thread* t, const LiveTable::Block& old, const void* p, bool freed);
 
 // call() resizes p, which is not null. zero_frees: a size of 0 with a null result means "freed".
-template <class Call>
-__attribute__((always_inline)) inline void* RecordedRealloc(void* p, size_t bytes, Domain domain,
-                                                            uintptr_t caller, bool zero_frees,
-                                                            Call&& call) {
-  Thread* t = Enter();
+template <class Place, class Call>
+MEMTRACE_HOT void* RecordedReallocAt(Place place, void* p, size_t bytes, bool zero_frees,
+                                     Call&& call) {
+  Thread* t = Place::Enter();
   if (__builtin_expect(t == nullptr, 0)) return call();
-  const uint32_t site = SiteHere(t, domain, caller);
+  const uint32_t site = place.Site(t);
   // Cleared before the real call: it may free p, and another thread get its address at once.
   LiveTable::Block old;
-  const bool known = g_live_table.TakeFast(p, &old) || TakeSlow(p, &old);
+  const bool known = (IsReady(t->rest) && g_live_table.TakeFast(p, &old)) || TakeSlow(p, &old);
   t->busy = Busy::kAllocating;
   void* q = call();
   t->busy = Busy::kRecording;
@@ -69,25 +86,39 @@ __attribute__((always_inline)) inline void* RecordedRealloc(void* p, size_t byte
   return q;
 }
 
+// The same where the domain is not known beforehand.
+template <class Call>
+inline void* RecordedAlloc(size_t bytes, Domain domain, uintptr_t caller, Call&& call) {
+  if (domain == Domain::kMalloc) return RecordedAllocAt(MallocPlace{caller}, bytes, call);
+  return RecordedAllocAt(PythonPlace{domain}, bytes, call);
+}
+template <class Call>
+inline void* RecordedRealloc(void* p, size_t bytes, Domain domain, uintptr_t caller,
+                             bool zero_frees, Call&& call) {
+  if (domain == Domain::kMalloc) {
+    return RecordedReallocAt(MallocPlace{caller}, p, bytes, zero_frees, call);
+  }
+  return RecordedReallocAt(PythonPlace{domain}, p, bytes, zero_frees, call);
+}
+
 void RecordedFreeSlow(void* p);
 
 // To be called before the real free.
-__attribute__((always_inline)) inline void RecordedFree(void* p) {
-  uint32_t* slot = g_live_table.FastSlot(p);
-  if (__builtin_expect(slot == nullptr, 0)) {
+MEMTRACE_HOT void RecordedFree(void* p) {
+  Thread* t = t_thread;
+  if (__builtin_expect(t == nullptr || !IsReady(t->busy), 0)) {
     RecordedFreeSlow(p);
     return;
   }
-  const uint32_t word = *slot;
+  uint32_t* slot = g_live_table.FastSlot(p);
+  const uint32_t word = __builtin_expect(slot != nullptr, 1) ? *slot : 0;
   if (word == 0 || !LiveTable::IsAt(word, p)) {
-    if (__builtin_expect(g_live_table.HasFiner(), 0)) RecordedFreeSlow(p);
+    if (__builtin_expect(slot == nullptr || g_live_table.HasFiner(), 0)) RecordedFreeSlow(p);
     return;
   }
-  Thread* t = t_thread;
   const uint32_t site = LiveTable::SiteOf(word);
-  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0) ||
-      __builtin_expect(LiveTable::CodeOf(word) > LiveTable::kSizeNext, 0) ||
-      __builtin_expect(t->pages[site / kSitesPerBlock] == nullptr, 0)) {
+  char* cells = t->pages[site / kSitesPerBlock];
+  if (__builtin_expect(LiveTable::CodeOf(word) > LiveTable::kSizeNext || cells == nullptr, 0)) {
     RecordedFreeSlow(p);
     return;
   }
@@ -95,10 +126,10 @@ __attribute__((always_inline)) inline void RecordedFree(void* p) {
   const uint64_t bytes = g_live_table.Clear(slot, word, p);
   CheckPeak(t);
   const bool temporary = p == t->last_block;
-  CountFree(t->pages[site / kSitesPerBlock], site, bytes, temporary);
+  CountFree(cells, site, bytes, temporary);
   if (temporary) t->last_block = nullptr;
   AddTotal(t, -static_cast<int64_t>(bytes));
-  t->busy = Busy::kIdle;
+  Leave(t);
 }
 
 }  // namespace memtrace

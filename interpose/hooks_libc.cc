@@ -22,14 +22,13 @@ using namespace memtrace;
 
 MEMTRACE_EXPORT void* malloc(size_t bytes) {
   if (!Resolved()) return EarlyAlloc(bytes);
-  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
-                       [=] { return g_real.malloc(bytes); });
+  return RecordedAllocAt(MallocPlace{MEMTRACE_CALLER}, bytes, [=] { return g_real.malloc(bytes); });
 }
 
 MEMTRACE_EXPORT void* calloc(size_t count, size_t size) {
   if (!Resolved()) return EarlyAlloc(count * size);  // the arena is zero
-  return RecordedAlloc(count * size, Domain::kMalloc, MEMTRACE_CALLER,
-                       [=] { return g_real.calloc(count, size); });
+  return RecordedAllocAt(MallocPlace{MEMTRACE_CALLER}, count * size,
+                         [=] { return g_real.calloc(count, size); });
 }
 
 static void* MoveEarly(void* p, size_t bytes) {
@@ -42,11 +41,11 @@ MEMTRACE_EXPORT void* realloc(void* p, size_t bytes) {
   const uintptr_t caller = MEMTRACE_CALLER;
   if (!Resolved() || IsEarly(p)) return p == nullptr ? EarlyAlloc(bytes) : MoveEarly(p, bytes);
   if (p == nullptr) {
-    return RecordedAlloc(bytes, Domain::kMalloc, caller,
-                         [=] { return g_real.realloc(nullptr, bytes); });
+    return RecordedAllocAt(MallocPlace{caller}, bytes,
+                           [=] { return g_real.realloc(nullptr, bytes); });
   }
-  return RecordedRealloc(p, bytes, Domain::kMalloc, caller, true,
-                         [=] { return g_real.realloc(p, bytes); });
+  return RecordedReallocAt(MallocPlace{caller}, p, bytes, true,
+                           [=] { return g_real.realloc(p, bytes); });
 }
 
 MEMTRACE_EXPORT void* reallocarray(void* p, size_t count, size_t size) {
@@ -61,8 +60,8 @@ MEMTRACE_EXPORT void* reallocarray(void* p, size_t count, size_t size) {
     return g_real.reallocarray != nullptr ? g_real.reallocarray(p, count, size)
                                           : g_real.realloc(p, bytes);
   };
-  if (p == nullptr) return RecordedAlloc(bytes, Domain::kMalloc, caller, call);
-  return RecordedRealloc(p, bytes, Domain::kMalloc, caller, true, call);
+  if (p == nullptr) return RecordedAllocAt(MallocPlace{caller}, bytes, call);
+  return RecordedReallocAt(MallocPlace{caller}, p, bytes, true, call);
 }
 
 MEMTRACE_EXPORT void free(void* p) {
@@ -87,20 +86,20 @@ MEMTRACE_EXPORT void free_aligned_sized(void* p, size_t alignment, size_t bytes)
 
 MEMTRACE_EXPORT void* aligned_alloc(size_t alignment, size_t bytes) {
   if (!Resolved()) return nullptr;
-  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
-                       [=] { return g_real.aligned_alloc(alignment, bytes); });
+  return RecordedAllocAt(MallocPlace{MEMTRACE_CALLER}, bytes,
+                         [=] { return g_real.aligned_alloc(alignment, bytes); });
 }
 
 MEMTRACE_EXPORT void* memalign(size_t alignment, size_t bytes) {
   if (!Resolved()) return nullptr;
-  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
-                       [=] { return g_real.memalign(alignment, bytes); });
+  return RecordedAllocAt(MallocPlace{MEMTRACE_CALLER}, bytes,
+                         [=] { return g_real.memalign(alignment, bytes); });
 }
 
 MEMTRACE_EXPORT int posix_memalign(void** out, size_t alignment, size_t bytes) {
   if (!Resolved()) return ENOMEM;
   int status = 0;
-  RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER, [&]() -> void* {
+  RecordedAllocAt(MallocPlace{MEMTRACE_CALLER}, bytes, [&]() -> void* {
     status = g_real.posix_memalign(out, alignment, bytes);
     return status == 0 ? *out : nullptr;
   });
@@ -109,14 +108,13 @@ MEMTRACE_EXPORT int posix_memalign(void** out, size_t alignment, size_t bytes) {
 
 MEMTRACE_EXPORT void* valloc(size_t bytes) {
   if (!Resolved()) return nullptr;
-  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
-                       [=] { return g_real.valloc(bytes); });
+  return RecordedAllocAt(MallocPlace{MEMTRACE_CALLER}, bytes, [=] { return g_real.valloc(bytes); });
 }
 
 MEMTRACE_EXPORT void* pvalloc(size_t bytes) {
   if (!Resolved()) return nullptr;
-  return RecordedAlloc(bytes, Domain::kMalloc, MEMTRACE_CALLER,
-                       [=] { return g_real.pvalloc(bytes); });
+  return RecordedAllocAt(MallocPlace{MEMTRACE_CALLER}, bytes,
+                         [=] { return g_real.pvalloc(bytes); });
 }
 
 MEMTRACE_EXPORT size_t malloc_usable_size(void* p) {

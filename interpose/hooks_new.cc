@@ -60,7 +60,8 @@ template <class Call>
 inline void* RecordedNew(size_t bytes, uintptr_t caller, Call&& call) {
   Thread* t = t_thread;
   if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0)) {
-    if (t != nullptr && t->busy != Busy::kClosed) return call();  // malloc's hook counts the loss
+    const bool within = t != nullptr && t->busy != Busy::kClosed && t->busy != Busy::kWatchful;
+    if (within) return call();  // malloc's hook counts the loss
     t = Enter();
     if (t == nullptr) return call();
     Leave(t);
@@ -73,7 +74,7 @@ inline void* RecordedNew(size_t bytes, uintptr_t caller, Call&& call) {
   void* p = call();
   if (__builtin_expect(t->new_caller == 0, 1)) return p;
   t->new_caller = 0;
-  return RecordedAlloc(bytes, Domain::kMalloc, caller, [p] { return p; });
+  return RecordedAllocAt(MallocPlace{caller}, bytes, [p] { return p; });
 }
 
 using Align = std::align_val_t;

@@ -33,6 +33,9 @@
 
 #include "core/layout.h"
 
+// What every event does is part of each hook: the compiler would rather share it.
+#define MEMTRACE_HOT __attribute__((always_inline)) inline
+
 namespace memtrace {
 
 // A sparse array of 2^43 slots.
@@ -88,20 +91,21 @@ class LiveTable {
   void SetCodeId(const char* p, uint32_t id);
 
   // -----------------------------------------------------------------------------------------------
-  // The fast way: a block at a multiple of 16, in the coarse shadow, less than 4 GiB.
+  // The fast way: a block at a multiple of 16, in a flat coarse shadow, less than 4 GiB.
 
-  // Its slot, whether it is there or not; nullptr: take the slow way.
-  uint32_t* FastSlot(const void* p) const {
+  // Whether there is a fast way at all: what follows may only be called then.
+  bool HasFastSlots() const { return coarse_.flat() != nullptr; }
+  // The block's slot, whether it is there or not; nullptr: take the slow way.
+  MEMTRACE_HOT uint32_t* FastSlot(const void* p) const {
     constexpr uint64_t kNotHere = ~uint64_t{0} << 47 | 8;
     const uint64_t address = reinterpret_cast<uint64_t>(p);
-    uint32_t* flat = coarse_.flat();
-    if (__builtin_expect(flat == nullptr || (address & kNotHere) != 0, 0)) return nullptr;
-    return flat + Index(address);
+    if (__builtin_expect((address & kNotHere) != 0, 0)) return nullptr;
+    return coarse_.flat() + Index(address);
   }
   static uint32_t Half(const void* p) { return reinterpret_cast<uintptr_t>(p) << 3 & kHalf; }
 
   // The word of a block, whose size is in it or (kSizeNext) in the next granule's slot.
-  static uint32_t Word(const void* p, uint32_t site, uint32_t code) {
+  MEMTRACE_HOT static uint32_t Word(const void* p, uint32_t site, uint32_t code) {
     return site << 8 | Half(p) | code;
   }
   static uint32_t SiteOf(uint32_t word) { return word >> 8; }
@@ -109,17 +113,17 @@ class LiveTable {
   static bool IsAt(uint32_t word, const void* p) { return (word & kHalf) == Half(p); }
 
   // Empties the slot of the block at p, whose size code is kSizeNext at most; returns the size.
-  uint64_t Clear(uint32_t* slot, uint32_t word, const void* p) const {
+  MEMTRACE_HOT uint64_t Clear(uint32_t* slot, uint32_t word, const void* p) const {
     *slot = 0;
     const uint32_t code = CodeOf(word);
     if (code != kSizeNext) return BytesOf(code);
-    uint32_t* next = FastSlot(static_cast<const char*>(p) + kGranule);
+    uint32_t* next = NextSlot(p);
     const uint32_t bytes = *next;
     *next = 0;
     return bytes;
   }
   // Take() in the common case; false: nothing was done.
-  bool TakeFast(const void* p, Block* block) const {
+  MEMTRACE_HOT bool TakeFast(const void* p, Block* block) const {
     uint32_t* slot = FastSlot(p);
     const uint32_t word = slot != nullptr ? *slot : 0;
     if (word == 0 || !IsAt(word, p) || CodeOf(word) > kSizeNext) return false;
@@ -128,15 +132,13 @@ class LiveTable {
     return true;
   }
   // Writes the word, and the size where it is not in it.
-  void Fill(uint32_t* slot, const void* p, uint32_t site, uint64_t bytes) const {
+  MEMTRACE_HOT void Fill(uint32_t* slot, const void* p, uint32_t site, uint64_t bytes) const {
     const uint32_t code = SizeCode(bytes);
-    if (code == kSizeNext) {
-      *FastSlot(static_cast<const char*>(p) + kGranule) = static_cast<uint32_t>(bytes);
-    }
+    if (code == kSizeNext) *NextSlot(p) = static_cast<uint32_t>(bytes);
     *slot = Word(p, site, code);
   }
 
-  static uint32_t SizeCode(uint64_t bytes) {
+  MEMTRACE_HOT static uint32_t SizeCode(uint64_t bytes) {
     if (bytes <= kExact) return static_cast<uint32_t>(bytes) + 1;
     if ((bytes & 7) == 0 && bytes <= kEights) return static_cast<uint32_t>(bytes + 400) >> 3;
     return kSizeNext;
@@ -158,7 +160,12 @@ class LiveTable {
   static constexpr uint32_t kMarker = 126;
   static_assert((kEights + 400) / 8 < kSizeNext && kMaxSites <= 1u << 24);
 
-  static uint64_t Index(uint64_t address) { return address >> 6 | (address & 32) << 36; }
+  MEMTRACE_HOT uint32_t* NextSlot(const void* p) const {
+    return coarse_.flat() + Index(reinterpret_cast<uint64_t>(p) + kGranule);
+  }
+  MEMTRACE_HOT static uint64_t Index(uint64_t address) {
+    return address >> 6 | (address & 32) << 36;
+  }
 
   uint32_t* Coarse(const char* p);
   uint32_t* Find(const void* p);

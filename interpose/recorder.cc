@@ -48,8 +48,10 @@ class ExactPeakLock {
 void ResetExactPeak() { g_counting.store(false, std::memory_order_relaxed); }
 
 Busy RestingState() {
-  const bool open = g_gate->state.load(std::memory_order_relaxed) == Gate::kOpen;
-  return open && !g_exact_peak ? Busy::kIdle : Busy::kClosed;
+  if (g_exact_peak || !g_live_table.HasFastSlots()) return Busy::kClosed;
+  const Gate gate = g_gate->state.load(std::memory_order_relaxed);
+  if (gate == Gate::kWatching) return Busy::kWatchful;
+  return gate == Gate::kOpen ? Busy::kIdle : Busy::kClosed;
 }
 
 // A first event of a thread or of a forked child, one while the interpreter starts, or any with an

@@ -10,7 +10,8 @@
 //
 // Each event has a fast way, inline, for a thread that is set up and a block of the common kind,
 // and a slow way that does everything (recorder.cc). With an exact peak every event is slow: a
-// thread then rests in kClosed, and counting is done under a lock.
+// thread then rests in kClosed, and counting is done under a lock. It does so, too, where there was
+// no room for a flat live table.
 //
 // Counting order (core/layout.h, invariants 4-6): an allocation is counted before anyone can free
 // the block, a free before its address can be handed out again.
@@ -67,14 +68,23 @@ void ResetExactPeak();
 // What `busy` is to be between the thread's events.
 Busy RestingState();
 
-inline Thread* Enter() {
+// From an allocator outside Python.
+MEMTRACE_HOT Thread* Enter() {
   Thread* t = t_thread;
   if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0)) return EnterSlow();
   t->busy = Busy::kRecording;
   return t;
 }
 
-inline void Leave(Thread* t) { t->busy = t->rest; }
+// From one of Python's, or with a block that ends.
+MEMTRACE_HOT Thread* EnterReady() {
+  Thread* t = t_thread;
+  if (__builtin_expect(t == nullptr || !IsReady(t->busy), 0)) return EnterSlow();
+  t->busy = Busy::kRecording;
+  return t;
+}
+
+MEMTRACE_HOT void Leave(Thread* t) { t->busy = t->rest; }
 
 // -------------------------------------------------------------------------------------------------
 // Cells
@@ -83,21 +93,23 @@ typedef uint64_t Pair __attribute__((vector_size(16), may_alias));
 
 // One aligned store of 16 bytes, which is seen as a whole (x86-64 with AVX says so; so does
 // ARMv8.4).
-inline void Add(Count* count, uint64_t bytes) { *reinterpret_cast<Pair*>(count) += Pair{1, bytes}; }
+MEMTRACE_HOT void Add(Count* count, uint64_t bytes) {
+  *reinterpret_cast<Pair*>(count) += Pair{1, bytes};
+}
 
 inline char* CellsOf(Thread* t, uint32_t site) {
   char* cells = t->pages[site / kSitesPerBlock];
   return __builtin_expect(cells != nullptr, 1) ? cells : NewCells(t, site);
 }
-inline Cell* FullCell(char* cells, uint32_t site) {
+MEMTRACE_HOT Cell* FullCell(char* cells, uint32_t site) {
   return reinterpret_cast<CellPage*>(cells)->cells + site % kSitesPerBlock;
 }
-inline SmallCell* SmallCellOf(char* cells, uint32_t site) {
+MEMTRACE_HOT SmallCell* SmallCellOf(char* cells, uint32_t site) {
   return reinterpret_cast<SmallBlock*>(cells)->cells + site % kSitesPerBlock;
 }
 
 // The cell's live figure as it was when the present peak epoch began (lazy epochs).
-inline void KeepPeak(Cell* c) {
+MEMTRACE_HOT void KeepPeak(Cell* c) {
   const uint32_t epoch = g_region.header()->peak_epoch.load(std::memory_order_relaxed);
   if (__builtin_expect(c->saved.epoch == epoch, 1)) return;
   const uint64_t objects = c->alloc.objects - c->free.objects;
@@ -116,7 +128,7 @@ inline void KeepSmallPeak(char* cells, SmallCell* c, uint32_t site) {
 }
 
 // False: the small cell has no room for one more block.
-inline bool CountAlloc(char* cells, uint32_t site, uint64_t bytes) {
+MEMTRACE_HOT bool CountAlloc(char* cells, uint32_t site, uint64_t bytes) {
   if (__builtin_expect(IsBusySite(site), 1)) {
     Cell* c = FullCell(cells, site);
     KeepPeak(c);
@@ -131,7 +143,7 @@ inline bool CountAlloc(char* cells, uint32_t site, uint64_t bytes) {
   return true;
 }
 
-inline void CountFree(char* cells, uint32_t site, uint64_t bytes, bool temporary) {
+MEMTRACE_HOT void CountFree(char* cells, uint32_t site, uint64_t bytes, bool temporary) {
   if (__builtin_expect(IsBusySite(site), 1)) {
     Cell* c = FullCell(cells, site);
     KeepPeak(c);
@@ -149,14 +161,14 @@ inline void CountFree(char* cells, uint32_t site, uint64_t bytes, bool temporary
 // -------------------------------------------------------------------------------------------------
 // Totals
 
-inline int64_t TotalNow() {
+MEMTRACE_HOT int64_t TotalNow() {
   Header* h = g_region.header();
   return h->owner_total.load(std::memory_order_relaxed) +
          h->shared_total.load(std::memory_order_relaxed);
 }
 
 // Called before the total shrinks: was this the highest ever?
-inline void CheckPeak(Thread* t) {
+MEMTRACE_HOT void CheckPeak(Thread* t) {
   if (!t->owns_total) return;  // others look when they flush
   const int64_t total = TotalNow();
   if (__builtin_expect(total > g_region.header()->peak_trigger.load(std::memory_order_relaxed),
@@ -165,7 +177,7 @@ inline void CheckPeak(Thread* t) {
   }
 }
 
-inline void AddTotal(Thread* t, int64_t bytes) {
+MEMTRACE_HOT void AddTotal(Thread* t, int64_t bytes) {
   if (__builtin_expect(t->owns_total, 1)) {
     std::atomic<int64_t>& total = g_region.header()->owner_total;
     total.store(total.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
@@ -182,11 +194,10 @@ inline void AddTotal(Thread* t, int64_t bytes) {
 // Events of a thread at work, in the common case
 
 // A block of `bytes` at p now exists. site 0: the site could not be made; the event is lost.
-__attribute__((always_inline)) inline void RecordAlloc(Thread* t, const void* p, uint64_t bytes,
-                                                       uint32_t site) {
+MEMTRACE_HOT void RecordAlloc(Thread* t, const void* p, uint64_t bytes, uint32_t site) {
   uint32_t* slot = g_live_table.FastSlot(p);
   char* cells = t->pages[site / kSitesPerBlock];  // none for site 0
-  if (__builtin_expect(slot == nullptr || cells == nullptr || t->rest != Busy::kIdle, 0) ||
+  if (__builtin_expect(cells == nullptr || !IsReady(t->rest) || slot == nullptr, 0) ||
       __builtin_expect(*slot != 0 || g_live_table.NeedsSlow(bytes), 0) ||
       __builtin_expect(!CountAlloc(cells, site, bytes), 0)) {
     RecordAllocSlow(t, p, bytes, site);
@@ -205,8 +216,8 @@ inline void RecordRealloc(Thread* t, const LiveTable::Block& old, const void* ol
   uint32_t* slot = g_live_table.FastSlot(p);
   char* to = t->pages[site / kSitesPerBlock];
   char* from = t->pages[old.site / kSitesPerBlock];
-  if (__builtin_expect(slot == nullptr || to == nullptr || from == nullptr, 0) ||
-      __builtin_expect(t->rest != Busy::kIdle || old.holds_code, 0) ||
+  if (__builtin_expect(to == nullptr || from == nullptr || slot == nullptr, 0) ||
+      __builtin_expect(!IsReady(t->rest) || old.holds_code, 0) ||
       __builtin_expect(*slot != 0 || g_live_table.NeedsSlow(bytes), 0)) {
     RecordReallocSlow(t, old, old_p, p, bytes, site);
     return;

@@ -48,11 +48,9 @@ inline uint32_t MallocSiteHere(Thread* t, uintptr_t caller) {
 // In one of Python's domains (kPythonMem, kPythonObj). 0 when the site could not be made (region
 // full).
 inline uint32_t PythonSiteHere(Thread* t, Domain domain) {
-  const void* tstate = python::g_reader.node != nullptr ? python::ThreadState() : nullptr;
+  const char* tstate = python::g_reader.site != nullptr ? python::ThreadState(t) : nullptr;
   if (__builtin_expect(tstate == nullptr, 0)) return FindSite(t, 0, domain, 0);
-  return python::g_reader.site(
-      t, static_cast<const char*>(tstate),
-      static_cast<uint32_t>(domain) - static_cast<uint32_t>(Domain::kPythonMem));
+  return python::g_reader.site(t, tstate, python::WhichOf(domain));
 }
 
 inline uint32_t SiteHere(Thread* t, Domain domain, uintptr_t caller) {

@@ -16,14 +16,17 @@
 
 namespace memtrace {
 
-// What the thread is doing; an allocation seen in any state but kIdle is not the program's own, or
-// one that needs the slow way.
+// What the thread is doing; an allocation seen in any state that is not ready is not the program's
+// own, or one that needs the slow way.
 enum class Busy : uint32_t {
   kClosed = 0,     // not set up; in a forked child: not set up yet; or every event is to be slow
   kIdle = 1,       // the next event may take the fast way
   kRecording = 2,  // in the recorder: only a signal handler can allocate now; dropped and counted
-  kAllocating = 3  // in the real allocator: what it allocates is part of the outer block
+  kWatchful = 3,  // as kIdle for Python's allocators and for frees; another malloc is to look first
+                  // whether Python's allocators have been replaced
+  kAllocating = 4  // in the real allocator: what it allocates is part of the outer block
 };
+inline bool IsReady(Busy busy) { return (static_cast<uint32_t>(busy) & 1) != 0; }
 
 // The thread's Python stack as last seen, outermost first, in two arrays: what is compared at each
 // event, and what is known of the frames.
@@ -88,15 +91,18 @@ struct Thread {
   Busy busy;
 
   alignas(4096) bool owns_total;  // writes Header::owner_total
-  Busy rest;                      // what `busy` is between two events: kIdle or kClosed
+  Busy rest;                      // what `busy` is between two events
   uint32_t until_tick;
   uint32_t frame_count;    // kept frames: kept[1..frame_count]; kept[0] stays empty
   uint32_t seen_stale;     // g_stale when the kept frames were last valid
   uint32_t seen_modules;   // g_modules_changed when `callers` and `sites` were last valid
   const void* last_block;  // the thread's latest allocation, for temporaries
   ThreadRecord* record;
-  KeptFrame* top;        // kept[frame_count]
-  FrameInfo* top_info;   // info[frame_count]
+  KeptFrame* top;       // kept[frame_count]
+  FrameInfo* top_info;  // info[frame_count]
+  // python::ThreadState: the key that was last looked up, and where its value lies.
+  uint64_t tss_key;  // 0: none
+  const char* const* tss_place;
   uint32_t* site_place;  // where the latest site was found, to be replaced when it gets busy
 
   // Left by operator new for the malloc inside it: who asked, for how many bytes, from which frame.

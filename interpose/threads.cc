@@ -31,6 +31,7 @@ void Begin(Thread* t, int tid) {
   t->frame_count = t->known_frames = 0;
   t->top = t->kept;
   t->top_info = t->info;
+  t->tss_key = 0;
   t->owns_total = t->slot == g_owner_slot || g_exact_peak;
   r->state.store(static_cast<uint32_t>(ThreadState::kLive), std::memory_order_release);
   // Until now the slot was nobody's to take over.

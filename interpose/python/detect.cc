@@ -83,7 +83,8 @@ void TakeSmallKeys() {
 // The first capture of all is preceded by the self-test.
 uint32_t FirstNode(Thread* t, const char* tstate) {
   if (!SelfTest(tstate)) return 0;
-  g_reader.key = FindKey(tstate);
+  const TssKey* key = FindKey(tstate);
+  if (key != nullptr) g_reader.key = key;
   return g_reader.node != nullptr ? g_reader.node(t, tstate) : 0;
 }
 
@@ -125,7 +126,7 @@ bool Detect() {
     TakeSmallKeys();
     g_capture = ChooseCapture(reader.layout, header->stack_depth);
     reader.specific = os::FindSpecific();
-    static_cast<Capture&>(reader) = {&FirstNode, &FirstSite};
+    static_cast<Capture&>(reader) = {&FirstNode, &FirstSite, &FirstSite};
     g_reader = reader;
   }
   return true;

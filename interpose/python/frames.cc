@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "interpose/python/capture.h"
 #include "interpose/python/code.h"
 #include "interpose/recorder.h"
 #include "interpose/site_tree.h"
@@ -9,84 +10,31 @@
 
 namespace memtrace::python {
 
+constinit const TssKey kNoKey = {-1, ~0u};
 constinit Reader g_reader;
+
+__attribute__((noinline)) const char* ThreadStateSlow(Thread* t) {
+  const TssKey* key = g_reader.key;
+  if (key == &kNoKey) {
+    return g_reader.thread_state != nullptr ? static_cast<const char*>(g_reader.thread_state())
+                                            : nullptr;
+  }
+  if (key->is_initialized == 0) return nullptr;
+  const unsigned k = key->key;
+  if (g_reader.specific == 0 || k >= os::kSpecificKeys) {
+    return static_cast<const char*>(pthread_getspecific(k));
+  }
+  const char* self = static_cast<const char*>(__builtin_thread_pointer());
+  __builtin_memcpy(&t->tss_key, key, sizeof t->tss_key);
+  t->tss_place =
+      reinterpret_cast<const char* const*>(self + g_reader.specific + k * os::kSpecificStride);
+  return *t->tss_place;
+}
 
 namespace {
 
-// Reads frames of one layout; everything folds to constants.
-template <const Layout& L>
-struct Frames {
-  static const char* Innermost(const char* tstate) {
-    const char* p = Load<const char*>(tstate + L.thread_frame);
-    if constexpr (L.cframe_frame >= 0) {
-      if (p != nullptr) p = Load<const char*>(p + L.cframe_frame);
-    }
-    return p;
-  }
-  static const char* Previous(const char* frame) {
-    return Load<const char*>(frame + L.frame_previous);
-  }
-  // The code object as the frame holds it: from 3.14 with tag bits.
-  static const char* Code(const char* frame) {
-    const auto raw = Load<uintptr_t>(frame + L.frame_code);
-    if constexpr (L.version >= 0x30e) return reinterpret_cast<const char*>(raw & ~uintptr_t{3});
-    return reinterpret_cast<const char*>(raw);
-  }
-  static uint64_t Instruction(const char* frame) {
-    if constexpr (L.index_scale != 0) {
-      return static_cast<uint64_t>(static_cast<int64_t>(Load<int32_t>(frame + L.frame_ip)));
-    } else {
-      return Load<uint64_t>(frame + L.frame_ip);
-    }
-  }
-  static bool IsShim(const char* frame) {
-    if constexpr (L.frame_owner >= 0) {
-      return Load<int8_t>(frame + L.frame_owner) >= kFirstShimOwner;
-    }
-    return false;
-  }
-  // Byte offset into the bytecode; negative before the first instruction.
-  static int Offset(const char* frame, const char* code, uint64_t instruction) {
-    if constexpr (L.index_scale != 0) {
-      return static_cast<int>(static_cast<int64_t>(instruction)) * L.index_scale;
-    } else {
-      const char* bytes = code + L.code_bytes;
-      if constexpr (L.code_tlbc >= 0) bytes = LocalBytecode(frame, code, bytes);
-      return static_cast<int>(static_cast<int64_t>(instruction) - reinterpret_cast<int64_t>(bytes));
-    }
-  }
-  // Free-threaded 3.14: each thread may run a copy; entry 0 is the code object's own bytecode.
-  static const char* LocalBytecode(const char* frame, const char* code, const char* main) {
-    const auto index = Load<int32_t>(frame + L.frame_tlbc_index);
-    const char* table = Load<const char*>(code + L.code_tlbc);
-    if (table == nullptr || index < 0 || index >= Load<int64_t>(table)) return main;
-    const char* copy = Load<const char*>(table + 8 + 8 * index);
-    return copy != nullptr ? copy : main;
-  }
-  // A frame that has not reached its first traceable instruction is not shown by CPython either.
-  static bool IsIncomplete(const char* frame, const char* code, int offset) {
-    if constexpr (L.code_first_traceable >= 0) {
-      return Load<int8_t>(frame + L.frame_owner) != kOwnedByGenerator &&
-             offset < 2 * Load<int32_t>(code + L.code_first_traceable);
-    }
-    return false;
-  }
-};
-
 // -------------------------------------------------------------------------------------------------
 // One frame
-
-constexpr uint64_t kObj = 1;  // the domain in NodeCacheEntry::key
-constexpr uint64_t kMaxKeyOffset = 1u << 20;
-constexpr uint32_t kMaxKeyCode = 1u << 20;
-
-uint64_t KeyOf(uint32_t parent, uint32_t code_id) {
-  return static_cast<uint64_t>(parent) << 40 | static_cast<uint64_t>(code_id) << 20;
-}
-
-NodeCacheEntry* SetOf(Thread* t, uint64_t key) {
-  return t->nodes + (key * 0x9e3779b97f4a7c15ull >> 40) % Thread::kNodeSets * 2;
-}
 
 // What follows has to be looked up in the tree: the node of a frame under its caller's.
 template <const Layout& L>
@@ -162,13 +110,16 @@ void Learn(Thread* t, uint32_t at, const char* frame, const char* code, uint32_t
   info.key = short_id ? KeyOf(parent, info.code_id) : 0;
 }
 
-// Looks the kept frame up where it is now.
+// Looks the kept frame up where it is now, and the site there in one of Python's domains.
 template <const Layout& L>
-void Place(Thread* t, uint32_t at, uint64_t ip) {
+void Place(Thread* t, uint32_t at, uint64_t ip, uint32_t which) {
   FrameInfo& info = t->info[at];
   t->kept[at].ip = ip;
-  info.sites[0] = info.sites[1] = 0;
-  Lookup<L>(t, info, t->info[at - 1].node, t->kept[at].frame, ip, kObj, &info.node);
+  NodeCacheEntry* entry =
+      Lookup<L>(t, info, t->info[at - 1].node, t->kept[at].frame, ip, which, &info.node);
+  info.sites[which ^ 1] = 0;
+  info.sites[which] = entry != nullptr ? entry->site : 0;
+  t->site_place = entry != nullptr ? &entry->site : nullptr;
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -187,14 +138,6 @@ inline uint32_t Kept(const Thread* t, const char* frame, uint32_t limit) {
   return at <= limit && t->kept[at].frame == frame ? at : 0;
 }
 
-// Whether a kept frame, known to be alive, is where it was.
-template <const Layout& L>
-inline bool IsAt(const Thread* t, const KeptFrame* kept) {
-  if (Frames<L>::Instruction(kept->frame) != kept->ip) return false;
-  // An address names its code object; an index does not, nor does a copy of the bytecode.
-  constexpr bool kNamesCode = L.index_scale == 0 && L.code_tlbc < 0;
-  return kNamesCode || Frames<L>::Code(kept->frame) == t->info[kept - t->kept].code;
-}
 template <const Layout& L>
 inline bool Settled(const Thread* t, uint32_t at) {
   return IsAt<L>(t, t->kept + at);
@@ -219,14 +162,14 @@ uint32_t Verify(const Thread* t, uint32_t at, uint32_t* broken) {
 
 // Looks kept frames up again from `moved` on; one whose node stays leaves those above it alone.
 template <const Layout& L>
-void Refresh(Thread* t, uint32_t moved, uint32_t top) {
+void Refresh(Thread* t, uint32_t moved, uint32_t top, uint32_t which) {
   bool parent_changed = false;
   for (uint32_t i = moved; i <= top; i++) {
     const char* frame = t->kept[i].frame;
     if (!parent_changed && Settled<L>(t, i)) continue;
     const uint32_t before = t->info[i].node;
     Learn<L>(t, i, frame, Frames<L>::Code(frame), t->info[i - 1].node);
-    Place<L>(t, i, Frames<L>::Instruction(frame));
+    Place<L>(t, i, Frames<L>::Instruction(frame), which);
     parent_changed = t->info[i].node != before;
   }
 }
@@ -237,18 +180,18 @@ void SetTop(Thread* t) {
 }
 
 template <const Layout& L>
-void Push(Thread* t, const char* frame) {
+void Push(Thread* t, const char* frame, uint32_t which) {
   const uint32_t at = ++t->frame_count;
   t->kept[at].frame = frame;
   t->frame_at[FrameHash(frame)] = static_cast<uint16_t>(at);
   Learn<L>(t, at, frame, Frames<L>::Code(frame), t->info[at - 1].node);
-  Place<L>(t, at, Frames<L>::Instruction(frame));
+  Place<L>(t, at, Frames<L>::Instruction(frame), which);
 }
 
 // Joins the stack that ends in `frame` to the kept one: sets frame_count to what is kept, and puts
 // frames that are not into t->fresh, innermost first. Returns how many.
 template <const Layout& L>
-uint32_t Join(Thread* t, const char* frame) {
+uint32_t Join(Thread* t, const char* frame, uint32_t which) {
   uint32_t fresh = 0, limit = t->frame_count;
   for (; frame != nullptr && fresh < Thread::kMaxFrames; frame = Frames<L>::Previous(frame)) {
     const uint32_t at = Kept(t, frame, limit);
@@ -259,7 +202,7 @@ uint32_t Join(Thread* t, const char* frame) {
     uint32_t broken = 0;
     const uint32_t moved = Verify<L>(t, at, &broken);
     if (moved != 0) {
-      if (moved <= at) Refresh<L>(t, moved, at);
+      if (moved <= at) Refresh<L>(t, moved, at, which);
       t->frame_count = at;
       return fresh;
     }
@@ -295,15 +238,15 @@ inline uint32_t NearJoin(const Thread* t, const char* frame, bool* fresh) {
 }
 
 template <const Layout& L>
-inline bool RejoinNear(Thread* t, const char* frame) {
+inline bool RejoinNear(Thread* t, const char* frame, uint32_t which) {
   bool fresh;
   const uint32_t at = NearJoin<L>(t, frame, &fresh);
   uint32_t broken = 0;
   const uint32_t moved = at != 0 ? Verify<L>(t, at, &broken) : 0;
   if (moved == 0 || (fresh && at + 1 >= Thread::kMaxFrames)) return false;
-  if (moved <= at) Refresh<L>(t, moved, at);
+  if (moved <= at) Refresh<L>(t, moved, at, which);
   t->frame_count = at;
-  if (fresh) Push<L>(t, frame);
+  if (fresh) Push<L>(t, frame, which);
   SetTop(t);
   return true;
 }
@@ -311,47 +254,28 @@ inline bool RejoinNear(Thread* t, const char* frame) {
 // Makes the kept stack the one that ends in `frame`; one deeper than can be kept loses its
 // innermost frames' names.
 template <const Layout& L>
-__attribute__((noinline)) void Rejoin(Thread* t, const char* frame) {
+__attribute__((noinline)) void Rejoin(Thread* t, const char* frame, uint32_t which) {
   const uint32_t stale = g_stale.load(std::memory_order_acquire);
   if (t->seen_stale != stale) {
     t->seen_stale = stale;
     t->frame_count = t->known_frames = 0;
   }
-  if (RejoinNear<L>(t, frame)) return;
-  uint32_t fresh = Join<L>(t, frame);
-  while (fresh > 0 && t->frame_count + 1 < Thread::kMaxFrames) Push<L>(t, t->fresh[--fresh]);
+  if (RejoinNear<L>(t, frame, which)) return;
+  uint32_t fresh = Join<L>(t, frame, which);
+  while (fresh > 0 && t->frame_count + 1 < Thread::kMaxFrames) {
+    Push<L>(t, t->fresh[--fresh], which);
+  }
   SetTop(t);
 }
 
-// Whether `frame` is the innermost kept one and its callers are where they were.
+// Brings the kept stack up to date with the one that ends in `frame`. Where its innermost frame is
+// looked up, so is the site there.
 template <const Layout& L>
-__attribute__((always_inline)) inline bool CallersSettled(const Thread* t, const char* frame) {
-  const KeptFrame* kept = t->top;
-  if (__builtin_expect(kept->frame != frame, 0) ||
-      __builtin_expect(t->seen_stale != g_stale.load(std::memory_order_acquire), 0)) {
-    return false;
-  }
-  for (;;) {
-    const char* caller = kept[-1].frame;
-    if (__builtin_expect(Frames<L>::Previous(frame) != caller, 0)) return false;
-    if (caller == nullptr) return true;
-    kept--;
-    frame = caller;
-    if (__builtin_expect(!IsAt<L>(t, kept), 0)) return false;
-  }
-}
-
-// Brings the kept stack up to date with the one that ends in `frame`.
-template <const Layout& L>
-inline void Follow(Thread* t, const char* frame) {
-  if (!CallersSettled<L>(t, frame)) {
-    Rejoin<L>(t, frame);
+inline void Follow(Thread* t, const char* frame, uint32_t which) {
+  if (!CallersSettled<L>(t, frame) || Frames<L>::Code(frame) != t->top_info->code) {
+    Rejoin<L>(t, frame, which);
   } else if (!IsAt<L>(t, t->top)) {
-    if (Frames<L>::Code(frame) == t->top_info->code) {
-      Place<L>(t, t->frame_count, Frames<L>::Instruction(frame));
-    } else {
-      Rejoin<L>(t, frame);
-    }
+    Place<L>(t, t->frame_count, Frames<L>::Instruction(frame), which);
   }
 }
 
@@ -360,7 +284,7 @@ template <const Layout& L>
 uint32_t WholeNode(Thread* t, const char* tstate) {
   const char* frame = Frames<L>::Innermost(tstate);
   if (__builtin_expect(frame == nullptr, 0)) return 0;
-  Follow<L>(t, frame);
+  Follow<L>(t, frame, kObj);
   return t->top_info->node;
 }
 
@@ -381,7 +305,7 @@ template <const Layout& L>
 __attribute__((noinline)) uint32_t WholeSiteSlow(Thread* t, const char* tstate, uint32_t which) {
   const char* frame = Frames<L>::Innermost(tstate);
   if (frame == nullptr) return FindSite(t, 0, DomainOf(which), 0);
-  Follow<L>(t, frame);
+  Follow<L>(t, frame, which);
   if (t->top_info->sites[which] != 0) return t->top_info->sites[which];
   const uint32_t site = SiteOfTop(t, which);
   // For the fast way to find it.
@@ -395,33 +319,10 @@ __attribute__((noinline)) uint32_t WholeSiteSlow(Thread* t, const char* tstate, 
   return site;
 }
 
-// The innermost frame mostly stays, and goes on to another instruction. No call is made here but in
-// place of the return, so no register has to be kept.
 template <const Layout& L>
 uint32_t WholeSite(Thread* t, const char* tstate, uint32_t which) {
-  const char* frame = Frames<L>::Innermost(tstate);
-  if (__builtin_expect(frame == nullptr, 0) || __builtin_expect(!CallersSettled<L>(t, frame), 0)) {
-    return WholeSiteSlow<L>(t, tstate, which);
-  }
-  FrameInfo* info = t->top_info;
-  const uint64_t ip = Frames<L>::Instruction(frame);
-  const char* code = Frames<L>::Code(frame);
-  if (ip == t->top->ip && code == info->code && info->sites[which] != 0) return info->sites[which];
-  const auto offset = static_cast<uint32_t>(Frames<L>::Offset(frame, code, ip));
-  const uint64_t key = info->key | offset | which;
-  NodeCacheEntry* entry = SetOf(t, key);
-  if (entry->key != key) entry++;
-  if (__builtin_expect(code != info->code || info->key == 0 || offset >= kMaxKeyOffset, 0) ||
-      __builtin_expect(entry->key != key || entry->site == 0, 0)) {
-    return WholeSiteSlow<L>(t, tstate, which);
-  }
-  const uint32_t site = entry->site;
-  t->top->ip = ip;
-  info->node = entry->node;
-  info->sites[which ^ 1] = 0;
-  info->sites[which] = site;
-  t->site_place = &entry->site;
-  return site;
+  const uint32_t site = FastSite<L>(t, tstate, which);
+  return __builtin_expect(site != 0, 1) ? site : WholeSiteSlow<L>(t, tstate, which);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -448,7 +349,7 @@ uint32_t Innermost(Thread* t, const char* tstate) {
 }
 
 template <const Layout& L>
-uint32_t LimitedNode(Thread* t, const char* tstate) {
+uint32_t FollowLimited(Thread* t, const char* tstate, uint32_t which) {
   const uint32_t stale = g_stale.load(std::memory_order_acquire);
   if (__builtin_expect(t->seen_stale != stale, 0)) {
     t->seen_stale = stale;
@@ -467,15 +368,20 @@ uint32_t LimitedNode(Thread* t, const char* tstate) {
     if (same && t->kept[at].ip == ip) continue;
     t->kept[at].frame = frame;
     if (!same) Learn<L>(t, at, frame, code, t->info[at - 1].node);
-    Place<L>(t, at, ip);
+    Place<L>(t, at, ip, which);
   }
   SetTop(t);
   return t->top_info->node;
 }
 
 template <const Layout& L>
+uint32_t LimitedNode(Thread* t, const char* tstate) {
+  return FollowLimited<L>(t, tstate, kObj);
+}
+
+template <const Layout& L>
 uint32_t LimitedSite(Thread* t, const char* tstate, uint32_t which) {
-  const uint32_t node = LimitedNode<L>(t, tstate);
+  const uint32_t node = FollowLimited<L>(t, tstate, which);
   if (t->frame_count == 0) return FindSite(t, node, DomainOf(which), 0);
   const uint32_t site = t->info[t->frame_count].sites[which];
   return site != 0 ? site : SiteOfTop(t, which);
@@ -493,8 +399,10 @@ struct MakeIndices<0, I...> {
 
 template <int... I>
 Capture Pick(int index, bool limited, Indices<I...>) {
-  const Capture whole[] = {{&WholeNode<kLayouts[I]>, &WholeSite<kLayouts[I]>}...};
-  const Capture some[] = {{&LimitedNode<kLayouts[I]>, &LimitedSite<kLayouts[I]>}...};
+  const Capture whole[] = {
+      {&WholeNode<kLayouts[I]>, &WholeSite<kLayouts[I]>, &WholeSiteSlow<kLayouts[I]>}...};
+  const Capture some[] = {
+      {&LimitedNode<kLayouts[I]>, &LimitedSite<kLayouts[I]>, &LimitedSite<kLayouts[I]>}...};
   return limited ? some[index] : whole[index];
 }
 

@@ -35,18 +35,22 @@ struct TssKey {
   unsigned key;
 };
 
+extern constinit const TssKey kNoKey;  // like no key of Python's
+
 // The functions for one layout, for whole stacks or limited ones.
 struct Capture {
   // Node of the stack; 0: no Python frame runs.
   uint32_t (*node)(Thread* t, const char* tstate) = nullptr;
   // Site there, in kPythonMem (0) or kPythonObj (1).
   uint32_t (*site)(Thread* t, const char* tstate, uint32_t domain) = nullptr;
+  // The same when capture.h's FastSite has found none.
+  uint32_t (*slow_site)(Thread* t, const char* tstate, uint32_t domain) = nullptr;
 };
 
 // Set when an interpreter that can be read has been found.
 struct Reader : Capture {
   const void* (*thread_state)() = nullptr;  // PyGILState_GetThisThreadState
-  const TssKey* key = nullptr;              // what it looks up, when that has been found
+  const TssKey* key = &kNoKey;              // what it looks up, when that has been found
   int specific = 0;                         // os::FindSpecific
   int (*is_initialized)() = nullptr;
   const Layout* layout = nullptr;
@@ -55,27 +59,26 @@ extern constinit Reader g_reader;
 
 Capture ChooseCapture(const Layout* layout, uint32_t depth);
 
+const char* ThreadStateSlow(Thread* t);
+
 // The calling thread's state, with or without the GIL; nullptr: not a thread of Python's.
-inline const void* ThreadState() {
-  const TssKey* key = g_reader.key;
-  if (__builtin_expect(key == nullptr, 0)) return g_reader.thread_state();
-  if (__builtin_expect(key->is_initialized == 0, 0)) return nullptr;
-  const unsigned k = key->key;
-  if (__builtin_expect(g_reader.specific == 0 || k >= os::kSpecificKeys, 0)) {
-    return pthread_getspecific(k);
-  }
-  const char* self = static_cast<const char*>(__builtin_thread_pointer());
-  const void* value;
-  __builtin_memcpy(&value, self + g_reader.specific + k * os::kSpecificStride, sizeof value);
-  return value;
+inline const char* ThreadState(Thread* t) {
+  uint64_t key;
+  __builtin_memcpy(&key, g_reader.key, sizeof key);
+  return __builtin_expect(key == t->tss_key, 1) ? *t->tss_place : ThreadStateSlow(t);
+}
+
+// Index of one of Python's domains: kPythonMem (0), kPythonObj (1).
+inline uint32_t WhichOf(Domain domain) {
+  return static_cast<uint32_t>(domain) - static_cast<uint32_t>(Domain::kPythonMem);
 }
 
 }  // namespace python
 
 // Node of the calling thread's stack; 0: no Python frame here. Only when g_reader.node is set.
 inline uint32_t PythonNode(Thread* t) {
-  const void* tstate = python::ThreadState();
-  return tstate != nullptr ? python::g_reader.node(t, static_cast<const char*>(tstate)) : 0;
+  const char* tstate = python::ThreadState(t);
+  return tstate != nullptr ? python::g_reader.node(t, tstate) : 0;
 }
 
 }  // namespace memtrace

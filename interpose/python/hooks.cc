@@ -1,11 +1,14 @@
 #include "interpose/python/hooks.h"
 
 #include <cstddef>
+#include <utility>
 
 #include "interpose/hooks.h"
 #include "interpose/os/os.h"
+#include "interpose/python/capture.h"
 #include "interpose/python/detect.h"
 #include "interpose/python/frames.h"
+#include "interpose/region.h"
 
 namespace memtrace::python {
 namespace {
@@ -30,25 +33,47 @@ constexpr int kLayers = 3;
 // What each layer wraps, by domain (mem, obj). Written before the layer is installed.
 constinit Allocator g_inner[kLayers][2] = {};
 constinit int g_layers[2] = {};
+constinit Allocator g_outermost[2] = {};  // ours
 
-template <int kLayer, int kWhich>
+// Where an allocation comes from when whole stacks of a known layout are kept: the fast way is part
+// of the hook.
+__attribute__((noinline)) uint32_t SiteSlowly(Thread* t, Domain domain) {
+  const char* tstate = g_reader.slow_site != nullptr ? ThreadState(t) : nullptr;
+  if (tstate == nullptr) return FindSite(t, 0, domain, 0);
+  return g_reader.slow_site(t, tstate, WhichOf(domain));
+}
+
+template <const Layout& L>
+struct LayoutPlace : PythonPlace {
+  MEMTRACE_HOT uint32_t Site(Thread* t) const {
+    uint64_t key;
+    __builtin_memcpy(&key, g_reader.key, sizeof key);
+    const char* tstate = __builtin_expect(key == t->tss_key, 1) ? *t->tss_place : nullptr;
+    const uint32_t site =
+        __builtin_expect(tstate != nullptr, 1) ? FastSite<L>(t, tstate, WhichOf(domain)) : 0;
+    return __builtin_expect(site != 0, 1) ? site : SiteSlowly(t, domain);
+  }
+};
+
+template <int kLayer, int kWhich, class Place = PythonPlace>
 struct Hook {
   static constexpr Domain kDomain = kWhich == 0 ? Domain::kPythonMem : Domain::kPythonObj;
   static const Allocator& Inner() { return g_inner[kLayer][kWhich]; }
 
   static void* Malloc(void*, size_t bytes) {
-    return RecordedAlloc(bytes, kDomain, 0, [=] { return Inner().malloc(Inner().ctx, bytes); });
+    return RecordedAllocAt(Place{{kDomain}}, bytes,
+                           [=] { return Inner().malloc(Inner().ctx, bytes); });
   }
 
   static void* Calloc(void*, size_t count, size_t size) {
-    return RecordedAlloc(count * size, kDomain, 0,
-                         [=] { return Inner().calloc(Inner().ctx, count, size); });
+    return RecordedAllocAt(Place{{kDomain}}, count * size,
+                           [=] { return Inner().calloc(Inner().ctx, count, size); });
   }
 
   static void* Realloc(void*, void* p, size_t bytes) {
     const auto call = [=] { return Inner().realloc(Inner().ctx, p, bytes); };
-    if (p == nullptr) return RecordedAlloc(bytes, kDomain, 0, call);
-    return RecordedRealloc(p, bytes, kDomain, 0, false, call);
+    if (p == nullptr) return RecordedAllocAt(Place{{kDomain}}, bytes, call);
+    return RecordedReallocAt(Place{{kDomain}}, p, bytes, false, call);
   }
 
   static void Free(void*, void* p) {
@@ -59,11 +84,26 @@ struct Hook {
   static constexpr Allocator kTable = {nullptr, Malloc, Calloc, Realloc, Free};
 };
 
+template <int... I>
+Allocator ForLayout(int which, int layout, std::integer_sequence<int, I...>) {
+  constexpr Allocator kTables[][2] = {{Hook<0, 0, LayoutPlace<kLayouts[I]>>::kTable,
+                                       Hook<0, 1, LayoutPlace<kLayouts[I]>>::kTable}...};
+  return kTables[layout][which];
+}
+
 constexpr Allocator kHooks[kLayers][2] = {
     {Hook<0, 0>::kTable, Hook<0, 1>::kTable},
     {Hook<1, 0>::kTable, Hook<1, 1>::kTable},
     {Hook<2, 0>::kTable, Hook<2, 1>::kTable},
 };
+
+// The first layer, made for the interpreter's layout.
+Allocator FirstHook(int which) {
+  const bool whole = g_region.header()->stack_depth == 0 && g_reader.layout != nullptr;
+  if (!whole) return kHooks[0][which];
+  return ForLayout(which, static_cast<int>(g_reader.layout - kLayouts),
+                   std::make_integer_sequence<int, kLayoutCount>{});
+}
 
 // Puts a layer of ours outermost, if it is not there already.
 void Wrap(int which) {
@@ -71,10 +111,11 @@ void Wrap(int which) {
   Allocator now;
   g_get(domain, &now);
   const int layer = g_layers[which];
-  if (layer > 0 && now.malloc == kHooks[layer - 1][which].malloc) return;
+  if (layer > 0 && now.malloc == g_outermost[which].malloc) return;
   if (layer == kLayers) return;
   g_inner[layer][which] = now;
-  Allocator ours = kHooks[layer][which];
+  Allocator ours = layer == 0 ? FirstHook(which) : kHooks[layer][which];
+  g_outermost[which] = ours;
   g_layers[which] = layer + 1;
   g_set(domain, &ours);
 }
