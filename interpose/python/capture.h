@@ -1,5 +1,5 @@
-// The fast way from a thread to the site it is at: what is inlined into the hooks. frames.h tells how
-// stacks are followed; what is not as it was goes to frames.cc.
+// The fast way from a thread to the site it is at: what is inlined into the hooks. frames.h tells
+// how stacks are followed; what is not as it was goes to frames.cc.
 
 #ifndef MEMTRACE_INTERPOSE_PYTHON_CAPTURE_H_
 #define MEMTRACE_INTERPOSE_PYTHON_CAPTURE_H_
@@ -113,14 +113,13 @@ __attribute__((always_inline)) inline bool CallersSettled(const Thread* t, const
   return true;
 }
 
-// The site when the callers are where they were and the innermost frame has been at this instruction
-// before; 0: take the slow way. which: kPythonMem (0) or kPythonObj (1).
+// The site when the callers are where they were and the innermost frame has been at this
+// instruction before; 0: take the slow way. which: kPythonMem (0) or kPythonObj (1).
 template <const Layout& L>
 __attribute__((always_inline)) inline uint32_t FastSite(Thread* t, const char* tstate,
                                                         uint32_t which) {
   const char* frame = Frames<L>::Innermost(tstate);
-  if (__builtin_expect(frame == nullptr, 0) ||
-      __builtin_expect(!CallersSettled<L>(t, frame), 0)) {
+  if (__builtin_expect(frame == nullptr, 0) || __builtin_expect(!CallersSettled<L>(t, frame), 0)) {
     return 0;
   }
   FrameInfo* info = t->top_info;

@@ -105,6 +105,24 @@ Allocator FirstHook(int which) {
                    std::make_integer_sequence<int, kLayoutCount>{});
 }
 
+// Where the interpreter keeps the function that is called first, as far as it can be found: asking
+// PyMem_GetAllocator takes a lock from 3.12 on, and then the tables are in _PyRuntime.
+constinit void* const* g_place[2] = {};
+
+void* const* FindPlace(void* function) {
+  auto* runtime = static_cast<void* const*>(os::AnySymbol("_PyRuntime"));
+  const size_t words = runtime != nullptr ? os::SymbolBytes(runtime) / sizeof *runtime : 0;
+  for (size_t i = 0; i < words; i++) {
+    if (runtime[i] == function) return runtime + i;
+  }
+  return nullptr;
+}
+
+bool IsOutermost(int which) {
+  return g_place[which] != nullptr &&
+         *g_place[which] == reinterpret_cast<void*>(g_outermost[which].malloc);
+}
+
 // Puts a layer of ours outermost, if it is not there already.
 void Wrap(int which) {
   const int domain = which == 0 ? kMem : kObj;
@@ -118,6 +136,7 @@ void Wrap(int which) {
   g_outermost[which] = ours;
   g_layers[which] = layer + 1;
   g_set(domain, &ours);
+  g_place[which] = FindPlace(reinterpret_cast<void*>(ours.malloc));
 }
 
 }  // namespace
@@ -133,8 +152,9 @@ bool Install() {
 }
 
 bool Watch() {
-  Wrap(0);
-  Wrap(1);
+  for (int which : {0, 1}) {
+    if (!IsOutermost(which)) Wrap(which);
+  }
   return g_reader.is_initialized();
 }
 
