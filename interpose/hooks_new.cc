@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <new>
 
@@ -28,6 +29,23 @@ void* Find(const char* name) {
   return nullptr;
 }
 
+// Whether the real operator is a C++ library's own, which only calls malloc or free, and these are
+// ours: then we may call what comes after ours at once. A program may replace any of them.
+bool OnlyForwards(const void* f) {
+  os::Module own, module;
+  const auto at = [](const void* p) { return reinterpret_cast<uintptr_t>(p); };
+  if (f == nullptr || !os::FindModule(at(reinterpret_cast<const void*>(&Find)), &own)) return false;
+  for (const char* name : {"malloc", "free"}) {
+    if (!os::FindModule(at(os::AnySymbol(name)), &module) || module.start != own.start) {
+      return false;
+    }
+  }
+  if (!os::FindModule(at(f), &module)) return false;
+  const char* slash = strrchr(module.path, '/');
+  const char* file = slash != nullptr ? slash + 1 : module.path;
+  return strncmp(file, "libstdc++.so", 12) == 0 || strncmp(file, "libc++", 6) == 0;
+}
+
 // A function found on first use. Several threads may look at once: they find the same.
 template <class F>
 class Lazy {
@@ -41,14 +59,20 @@ class Lazy {
     Thread* t = Enter();
     if (t != nullptr) t->busy = Busy::kAllocating;
     f = reinterpret_cast<F>(Find(name_));
+    if (OnlyForwards(reinterpret_cast<const void*>(f))) {
+      forwards_.store(true, std::memory_order_relaxed);
+    }
     if (t != nullptr) Leave(t);
     found_.store(f, std::memory_order_release);
     return f;
   }
+  // Known after the first get().
+  bool only_forwards() const { return forwards_.load(std::memory_order_relaxed); }
 
  private:
   const char* name_;
   std::atomic<F> found_{nullptr};
+  std::atomic<bool> forwards_{false};
 };
 
 // Notes who wrote `new` and what for, and calls the real operator, whose malloc takes the note.
@@ -96,6 +120,25 @@ using namespace memtrace;
 #define MEMTRACE_CALLER reinterpret_cast<uintptr_t>(__builtin_return_address(0))
 
 // One definition for each way of writing `new`. `name` is its mangled name.
+//
+// The plain forms, when there is only malloc behind them, are one event; when that malloc fails,
+// the real operator knows what to do.
+#define MEMTRACE_NEW_PLAIN(name)                                                        \
+  namespace {                                                                           \
+  constinit Lazy<void* (*)(size_t)> g_##name{#name};                                    \
+  }                                                                                     \
+  MEMTRACE_EXPORT void* name(size_t bytes) {                                            \
+    if (__builtin_expect(g_##name.only_forwards(), 1)) {                                \
+      void* p = RecordedAllocAt(MallocPlace{MEMTRACE_CALLER}, bytes,                    \
+                                [=] { return g_real.malloc(bytes == 0 ? 1 : bytes); }); \
+      if (__builtin_expect(p != nullptr, 1)) return p;                                  \
+    }                                                                                   \
+    const auto next = g_##name.get();                                                   \
+    return RecordedNew(bytes, MEMTRACE_CALLER, [&]() -> void* {                         \
+      return next != nullptr ? next(bytes) : Fallback(bytes);                           \
+    });                                                                                 \
+  }
+
 #define MEMTRACE_NEW(name, type, parameters, arguments, fallback)                               \
   namespace {                                                                                   \
   constinit Lazy<type> g_##name{#name};                                                         \
@@ -106,8 +149,8 @@ using namespace memtrace;
                        [&]() -> void* { return next != nullptr ? next arguments : fallback; }); \
   }
 
-MEMTRACE_NEW(_Znwm, void* (*)(size_t), (size_t bytes), (bytes), Fallback(bytes))
-MEMTRACE_NEW(_Znam, void* (*)(size_t), (size_t bytes), (bytes), Fallback(bytes))
+MEMTRACE_NEW_PLAIN(_Znwm)
+MEMTRACE_NEW_PLAIN(_Znam)
 MEMTRACE_NEW(_ZnwmRKSt9nothrow_t, void* (*)(size_t, NoThrow), (size_t bytes, NoThrow tag),
              (bytes, tag), malloc(bytes == 0 ? 1 : bytes))
 MEMTRACE_NEW(_ZnamRKSt9nothrow_t, void* (*)(size_t, NoThrow), (size_t bytes, NoThrow tag),
@@ -130,6 +173,10 @@ MEMTRACE_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, void* (*)(size_t, Align, NoThro
   MEMTRACE_EXPORT void name parameters {                   \
     if (p == nullptr) return;                              \
     RecordedFree(p);                                       \
+    if (g_##name.only_forwards() && !IsEarly(p)) {         \
+      g_real.free(p);                                      \
+      return;                                              \
+    }                                                      \
     const auto next = g_##name.get();                      \
     next != nullptr ? next arguments : g_real.free(p);     \
   }

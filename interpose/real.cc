@@ -9,12 +9,12 @@
 namespace memtrace {
 
 constinit Real g_real = {};
+alignas(16) constinit char g_early[kEarlyArena] = {};
 
 namespace {
 
 constinit std::atomic<bool> g_resolving{false};
 constinit std::atomic<size_t> g_early_used{0};
-alignas(16) constinit char g_early[64 * 1024] = {};
 constexpr size_t kEarlyHeader = 16;  // holds the block's size
 
 template <class F>
@@ -51,11 +51,6 @@ void* EarlyAlloc(size_t bytes) {
   if (at + need > sizeof g_early) return nullptr;
   memcpy(g_early + at, &bytes, sizeof bytes);
   return g_early + at + kEarlyHeader;
-}
-
-bool IsEarly(const void* p) {
-  const char* c = static_cast<const char*>(p);
-  return c >= g_early && c < g_early + sizeof g_early;
 }
 
 size_t EarlyBytes(const void* p) {

@@ -5,6 +5,7 @@
 #define MEMTRACE_INTERPOSE_REAL_H_
 
 #include <cstddef>
+#include <cstdint>
 
 namespace memtrace {
 
@@ -32,7 +33,11 @@ bool ResolveReal();
 
 // Memory for the few blocks that are needed while g_real is being filled. Never given back.
 void* EarlyAlloc(size_t bytes);
-bool IsEarly(const void* p);
+inline constexpr size_t kEarlyArena = 64 * 1024;
+extern constinit char g_early[kEarlyArena];
+inline bool IsEarly(const void* p) {
+  return reinterpret_cast<uintptr_t>(p) - reinterpret_cast<uintptr_t>(g_early) < kEarlyArena;
+}
 size_t EarlyBytes(const void* p);
 
 }  // namespace memtrace
