@@ -82,6 +82,7 @@ class InternIndex {
  private:
   static constexpr int kFirstLog2 = 10;
   static constexpr int kMaxLog2 = 28;
+  static constexpr size_t kWorthwhile = 64 * 1024;  // bytes, for a system call
   static constexpr uint64_t kFull = ~uint64_t{0};
 
   struct Table {
@@ -158,6 +159,9 @@ class InternIndex {
       }
     }
     larger->older.store(nullptr, std::memory_order_release);
+    for (int n = 0; n < count; n++) {
+      if (sources[n]->bytes() >= kWorthwhile) os::Discard(sources[n]->words(), sources[n]->bytes());
+    }
   }
 
   std::atomic<Table*> table_{nullptr};
