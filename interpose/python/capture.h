@@ -85,14 +85,23 @@ inline NodeCacheEntry* SetOf(Thread* t, uint64_t key) {
   return t->nodes + (key * 0x9e3779b97f4a7c15ull >> 40) % Thread::kNodeSets * 2;
 }
 
-// Whether a kept frame, known to be alive, is where it was.
+// Zero when a kept frame, known to be alive, is where it was.
 template <const Layout& L>
-inline bool IsAt(const Thread* t, const KeptFrame* kept) {
-  if (Frames<L>::Instruction(kept->frame) != kept->ip) return false;
+inline uint64_t Moved(const Thread* t, const KeptFrame* kept, const char* frame) {
   // An address names its code object; an index does not, nor does a copy of the bytecode.
   constexpr bool kNamesCode = L.index_scale == 0 && L.code_tlbc < 0;
-  return kNamesCode || Frames<L>::Code(kept->frame) == t->info[kept - t->kept].code;
+  uint64_t moved = Frames<L>::Instruction(frame) ^ kept->ip;
+  if constexpr (!kNamesCode) {
+    moved |= reinterpret_cast<uint64_t>(Frames<L>::Code(frame)) ^
+             reinterpret_cast<uint64_t>(t->info[kept - t->kept].code);
+  }
+  return moved;
 }
+template <const Layout& L>
+inline bool IsAt(const Thread* t, const KeptFrame* kept) {
+  return Moved<L>(t, kept, kept->frame) == 0;
+}
+
 // Whether `frame` is the innermost kept one and its callers are where they were.
 template <const Layout& L>
 __attribute__((always_inline)) inline bool CallersSettled(const Thread* t, const char* frame) {
@@ -103,14 +112,17 @@ __attribute__((always_inline)) inline bool CallersSettled(const Thread* t, const
   }
   const char* caller = kept[-1].frame;
   if (__builtin_expect(Frames<L>::Previous(frame) != caller, 0)) return false;
+  // A frame may be read because the one before has named it as its caller; whether it has moved on
+  // can wait till the end. So the loads of all frames run ahead of the comparisons.
+  uint64_t moved = 0;
   while (caller != nullptr) {
     kept--;
+    moved |= Moved<L>(t, kept, caller);
     const char* next = kept[-1].frame;
-    if (__builtin_expect(!IsAt<L>(t, kept), 0)) return false;
     if (__builtin_expect(Frames<L>::Previous(caller) != next, 0)) return false;
     caller = next;
   }
-  return true;
+  return __builtin_expect(moved == 0, 1);
 }
 
 // The site when the callers are where they were and the innermost frame has been at this

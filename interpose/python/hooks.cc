@@ -37,7 +37,7 @@ constinit Allocator g_outermost[2] = {};  // ours
 
 // Where an allocation comes from when whole stacks of a known layout are kept: the fast way is part
 // of the hook.
-__attribute__((noinline)) uint32_t SiteSlowly(Thread* t, Domain domain) {
+__attribute__((noinline, cold)) uint32_t SiteSlowly(Thread* t, Domain domain) {
   const char* tstate = g_reader.slow_site != nullptr ? ThreadState(t) : nullptr;
   if (tstate == nullptr) return FindSite(t, 0, domain, 0);
   return g_reader.slow_site(t, tstate, WhichOf(domain));
