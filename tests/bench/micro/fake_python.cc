@@ -9,13 +9,10 @@
 #include <atomic>
 #include <string>
 
+#include "interpose/os/os.h"
 #include "interpose/python/code.h"
 #include "interpose/python/frames.h"
 #include "interpose/python/layout.h"
-
-namespace memtrace::os {
-int FindSpecific();
-}
 
 namespace memtrace::bench {
 namespace {
@@ -83,21 +80,8 @@ char* NewLineTable(int lines) {
   return object;
 }
 
-// How the recorder comes to a stack: by one function, or by one for nodes and one for sites.
-template <class Reader, class Capture>
-void Install(Reader& reader, Capture capture) {
-  if constexpr (requires { reader.capture; }) {
-    reader.capture = capture;
-  } else {
-    reader.node = capture.node;
-    reader.site = capture.site;
-  }
-}
-
-// Where libc keeps the value of a thread's key, if the recorder wants to know.
-template <class Reader>
-void SetSpecific(Reader& reader) {
-  if constexpr (requires { reader.specific; }) reader.specific = os::FindSpecific();
+void SetCapture(const python::Capture& capture) {
+  static_cast<python::Capture&>(python::g_reader) = capture;
 }
 
 }  // namespace
@@ -120,11 +104,11 @@ void StartFakePython(uint32_t depth) {
   python::g_types = {.code = Type(2), .bytes = Type(1), .text = Type(0)};
   python::g_reader.key = &g_key;
   python::g_reader.layout = &L();
-  SetSpecific(python::g_reader);
-  Install(python::g_reader, python::ChooseCapture(&L(), depth));
+  python::g_reader.specific = os::FindSpecific();
+  SetCapture(python::ChooseCapture(&L(), depth));
 }
 
-void StopFakePython() { Install(python::g_reader, decltype(python::ChooseCapture(&L(), 0)){}); }
+void StopFakePython() { SetCapture({}); }
 
 const char* NewCode(int number, int lines) {
   char* code = ArenaBytes(kCodeBytes + 2 * static_cast<size_t>(lines));

@@ -127,6 +127,29 @@ TEST(Decode, SaysHowFarThePeakOfManyThreadsMayBeOff) {
   EXPECT_EQ(profile->processes[0].peak_bound, 2 * kFlushBytes);
 }
 
+TEST(Decode, AnExactPeakHasNoBoundHoweverManyThreads) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.header().flags = kFlagThreaded | kFlagExactPeak;
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->processes[0].peak_bound, 0);
+}
+
+TEST(Decode, ThePeakIsNeverBelowWhatIsLive) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.header().flags = kFlagThreaded;
+  builder.header().peak = 5000;         // declared before the threads' latest allocations
+  builder.header().owner_total = 4000;  // which they have not added to the total yet
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  const int64_t live = profile->Totals().inuse_bytes;
+  ASSERT_GT(live, 5000) << "the test is about this";
+  EXPECT_EQ(profile->Totals().peak_bytes, live);
+  EXPECT_EQ(profile->processes[0].peak_bytes, live);
+}
+
 TEST(Decode, LiveFiguresAreNeverNegative) {
   RegionBuilder builder;
   FillSample(&builder);
@@ -218,7 +241,7 @@ TEST(Decode, SmallCellsCountAsFullOnes) {
   builder.SmallCellAt(site, one) = {PackSmall(127, 8388607), PackSmall(3, 300), PackSmall(2, 200),
                                     PackSmall(40, 3500)};
   builder.SmallEpochAt(site, one) = 9;
-  builder.SmallCellAt(site, two) = {0, PackSmall(120, 8000000), 0, PackSmall(-5, -500)};
+  builder.SmallCellAt(site, two) = {0, PackSmall(120, 8387607), 0, PackSmall(-5, -500)};
   builder.SmallEpochAt(site, two) = 9;
   absl::StatusOr<Profile> profile = Decode(builder);
   ASSERT_TRUE(profile.ok()) << profile.status();
@@ -226,7 +249,7 @@ TEST(Decode, SmallCellsCountAsFullOnes) {
   EXPECT_EQ(values.alloc_objects, 127);
   EXPECT_EQ(values.alloc_bytes, 8388607);
   EXPECT_EQ(values.inuse_objects, 127 - 3 - 120);
-  EXPECT_EQ(values.inuse_bytes, 8388607 - 300 - 8000000);
+  EXPECT_EQ(values.inuse_bytes, 8388607 - 300 - 8387607);
   EXPECT_EQ(values.temporary_objects, 2);
   EXPECT_EQ(values.temporary_bytes, 200);
   EXPECT_EQ(values.peak_objects, 35);
