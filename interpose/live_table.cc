@@ -115,7 +115,7 @@ LiveTable::Block LiveTable::Take(const void* p) {
   if (code < kSizeNext) block.bytes = BytesOf(code);
   if (code >= kSizeNext && code != kMarker) block.bytes = take(1);
   if (code == kSizeWide || code == kCode) block.bytes |= take(2) << 32;
-  if (block.holds_code) take(3);
+  if (block.holds_code) take(kCodeGranule);
   __atomic_store_n(slot, 0, __ATOMIC_RELAXED);
   return block;
 }
@@ -125,7 +125,7 @@ LiveTable::Block LiveTable::Take(const void* p) {
 
 uint32_t LiveTable::CodeId(const char* p) {
   if (IsForeign(p)) return 0;
-  const uint32_t* slot = Coarse(p + 3 * kGranule);
+  const uint32_t* slot = Coarse(p + kCodeGranule * kGranule);
   return slot != nullptr ? *slot : 0;
 }
 
@@ -133,7 +133,7 @@ void LiveTable::SetCodeId(const char* p, uint32_t id) {
   if (IsForeign(p)) return;
   uint32_t* low = Coarse(p + kGranule);
   uint32_t* high = Coarse(p + 2 * kGranule);
-  uint32_t* place = Coarse(p + 3 * kGranule);
+  uint32_t* place = Coarse(p + kCodeGranule * kGranule);
   if (low == nullptr || high == nullptr || place == nullptr) return;
   uint32_t* slot = Find(p);
   if (slot == nullptr) {

@@ -148,10 +148,16 @@ class LiveTable {
   // A free of a block that is not in its coarse slot may be of one in a finer shadow.
   bool HasFiner() const { return fine_.used() || odd_.used(); }
 
+  // CodeId of what a Python frame runs.
+  uint32_t FastCodeId(const char* p) const {
+    return coarse_.flat()[Index(reinterpret_cast<uint64_t>(p) + kCodeGranule * kGranule)];
+  }
+
   static constexpr uint32_t kGranule = 32;
   static constexpr uint32_t kSizeNext = 123;
 
  private:
+  static constexpr uint32_t kCodeGranule = 3;  // holds the id
   static constexpr uint32_t kHalf = 128;
   static constexpr uint32_t kExact = 56;
   static constexpr uint32_t kEights = 576;

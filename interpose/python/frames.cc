@@ -149,15 +149,18 @@ inline bool Settled(const Thread* t, uint32_t at) {
 // Each frame is known to be alive when it is read, because the one before named it as its caller.
 template <const Layout& L>
 uint32_t Verify(const Thread* t, uint32_t at, uint32_t* broken) {
-  uint32_t moved = at + 1;
-  for (uint32_t i = at; i > 0; i--) {
-    if (!Settled<L>(t, i)) moved = i;
-    if (Frames<L>::Previous(t->kept[i].frame) != t->kept[i - 1].frame) {
-      *broken = i;
+  const KeptFrame* kept = t->kept + at;
+  const KeptFrame* moved = kept + 1;
+  for (const char* frame = kept->frame; frame != nullptr; kept--) {
+    if (__builtin_expect(Moved<L>(t, kept, frame) != 0, 0)) moved = kept;
+    const char* caller = kept[-1].frame;
+    if (__builtin_expect(Frames<L>::Previous(frame) != caller, 0)) {
+      *broken = static_cast<uint32_t>(kept - t->kept);
       return 0;
     }
+    frame = caller;
   }
-  return moved;
+  return static_cast<uint32_t>(moved - t->kept);
 }
 
 // Looks kept frames up again from `moved` on; one whose node stays leaves those above it alone.
@@ -272,11 +275,16 @@ __attribute__((noinline)) void Rejoin(Thread* t, const char* frame, uint32_t whi
 // looked up, so is the site there.
 template <const Layout& L>
 inline void Follow(Thread* t, const char* frame, uint32_t which) {
-  if (!CallersSettled<L>(t, frame) || Frames<L>::Code(frame) != t->top_info->code) {
+  if (!CallersSettled<L>(t, frame)) {
     Rejoin<L>(t, frame, which);
-  } else if (!IsAt<L>(t, t->top)) {
-    Place<L>(t, t->frame_count, Frames<L>::Instruction(frame), which);
+    return;
   }
+  const char* code = Frames<L>::Code(frame);
+  if (code == t->top_info->code && IsAt<L>(t, t->top)) return;
+  if (code != t->top_info->code) {  // a call has returned, and another one has its place
+    Learn<L>(t, t->frame_count, frame, code, t->top_info[-1].node);
+  }
+  Place<L>(t, t->frame_count, Frames<L>::Instruction(frame), which);
 }
 
 // Whole stacks. The kept stack starts at index 1; entry 0 stays empty: no frame, the root's node.
@@ -301,22 +309,26 @@ __attribute__((noinline)) uint32_t SiteOfTop(Thread* t, uint32_t which) {
   return site;
 }
 
+// The same, left in the cache for the fast way to find it.
 template <const Layout& L>
-__attribute__((noinline)) uint32_t WholeSiteSlow(Thread* t, const char* tstate, uint32_t which) {
-  const char* frame = Frames<L>::Innermost(tstate);
-  if (frame == nullptr) return FindSite(t, 0, DomainOf(which), 0);
-  Follow<L>(t, frame, which);
-  if (t->top_info->sites[which] != 0) return t->top_info->sites[which];
+uint32_t NewSiteOfTop(Thread* t, uint32_t which) {
   const uint32_t site = SiteOfTop(t, which);
-  // For the fast way to find it.
   uint32_t node;
   NodeCacheEntry* entry =
-      Lookup<L>(t, *t->top_info, t->top_info[-1].node, frame, t->top->ip, which, &node);
+      Lookup<L>(t, *t->top_info, t->top_info[-1].node, t->top->frame, t->top->ip, which, &node);
   if (entry != nullptr) {
     entry->site = site;
     t->site_place = &entry->site;
   }
   return site;
+}
+
+template <const Layout& L>
+__attribute__((noinline)) uint32_t WholeSiteSlow(Thread* t, const char* tstate, uint32_t which) {
+  const char* frame = Frames<L>::Innermost(tstate);
+  if (frame == nullptr) return FindSite(t, 0, DomainOf(which), 0);
+  Follow<L>(t, frame, which);
+  return t->top_info->sites[which] != 0 ? t->top_info->sites[which] : NewSiteOfTop<L>(t, which);
 }
 
 template <const Layout& L>
@@ -383,8 +395,29 @@ template <const Layout& L>
 uint32_t LimitedSite(Thread* t, const char* tstate, uint32_t which) {
   const uint32_t node = FollowLimited<L>(t, tstate, which);
   if (t->frame_count == 0) return FindSite(t, node, DomainOf(which), 0);
-  const uint32_t site = t->info[t->frame_count].sites[which];
-  return site != 0 ? site : SiteOfTop(t, which);
+  return t->top_info->sites[which] != 0 ? t->top_info->sites[which] : NewSiteOfTop<L>(t, which);
+}
+
+// The innermost frame alone: what it runs and where is all there is to know.
+template <const Layout& L>
+uint32_t LeafSite(Thread* t, const char* tstate, uint32_t which) {
+  const char* frame = Frames<L>::Innermost(tstate);
+  if (__builtin_expect(frame == nullptr || !IsReady(t->rest), 0)) {
+    return LimitedSite<L>(t, tstate, which);
+  }
+  const char* code = Frames<L>::Code(frame);
+  const uint32_t code_id = g_live_table.FastCodeId(code);
+  const auto offset =
+      static_cast<uint32_t>(Frames<L>::Offset(frame, code, Frames<L>::Instruction(frame)));
+  const uint64_t key = KeyOf(0, code_id) | offset | which;
+  NodeCacheEntry* entry = SetOf(t, key);
+  if (entry->key != key) entry++;
+  const bool known = entry->key == key && entry->site != 0 && code_id != 0;
+  if (__builtin_expect(!known || offset >= kMaxKeyOffset || code_id >= kMaxKeyCode, 0)) {
+    return LimitedSite<L>(t, tstate, which);
+  }
+  t->site_place = &entry->site;
+  return entry->site;
 }
 
 template <int... I>
@@ -398,19 +431,21 @@ struct MakeIndices<0, I...> {
 };
 
 template <int... I>
-Capture Pick(int index, bool limited, Indices<I...>) {
+Capture Pick(int index, uint32_t depth, Indices<I...>) {
   const Capture whole[] = {
       {&WholeNode<kLayouts[I]>, &WholeSite<kLayouts[I]>, &WholeSiteSlow<kLayouts[I]>}...};
   const Capture some[] = {
       {&LimitedNode<kLayouts[I]>, &LimitedSite<kLayouts[I]>, &LimitedSite<kLayouts[I]>}...};
-  return limited ? some[index] : whole[index];
+  const Capture leaf[] = {
+      {&LimitedNode<kLayouts[I]>, &LeafSite<kLayouts[I]>, &LimitedSite<kLayouts[I]>}...};
+  return depth == 0 ? whole[index] : depth == 1 ? leaf[index] : some[index];
 }
 
 }  // namespace
 
 Capture ChooseCapture(const Layout* layout, uint32_t depth) {
   g_depth = depth < Thread::kMaxFrames ? depth : Thread::kMaxFrames;
-  return Pick(static_cast<int>(layout - kLayouts), depth > 0,
+  return Pick(static_cast<int>(layout - kLayouts), depth,
               typename MakeIndices<kLayoutCount>::type{});
 }
 
