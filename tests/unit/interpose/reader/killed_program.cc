@@ -55,8 +55,8 @@ void Work(size_t n) {
 int main(int argc, char** argv) {
   using namespace memtrace;
   const int fd = argc == 2 ? open(argv[1], O_RDWR) : -1;
-  void* shared = mmap(nullptr, kKillThreads * sizeof(KillCounters), PROT_READ | PROT_WRITE,
-                      MAP_SHARED, fd, 0);
+  void* shared =
+      mmap(nullptr, kKillThreads * sizeof(KillCounters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (shared == MAP_FAILED) return 2;
   g_counters = static_cast<KillCounters*>(shared);
   std::vector<std::thread> threads;

@@ -75,8 +75,8 @@ pid_t Start(const Scene& scene) {
   unsetenv("MEMTRACE_DISABLE");
   setenv("LD_PRELOAD", MEMTRACE_BINARY_DIR "/libmemtrace.so", 1);
   alarm(60);
-  execl(MEMTRACE_BINARY_DIR "/interpose_killed", "interpose_killed",
-        scene.counters_path().c_str(), nullptr);
+  execl(MEMTRACE_BINARY_DIR "/interpose_killed", "interpose_killed", scene.counters_path().c_str(),
+        nullptr);
   _exit(127);
 }
 
