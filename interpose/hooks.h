@@ -14,10 +14,11 @@ namespace memtrace {
 #define MEMTRACE_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Whether operator new, called from a little further up this stack, has left a note. One that is
-// farther away is of a call that ended with an exception.
+// farther away, or of another size, is of a call that ended with an exception (which is allocated
+// from very near).
 inline bool HasNewNote(const Thread* t, const char* frame) {
   constexpr uintptr_t kNear = 1024;
-  return t->new_caller != 0 && static_cast<uintptr_t>(t->new_frame - frame) < kNear;
+  return t->new_caller != 0 && static_cast<uintptr_t>(t->new_frame - frame) - 1 < kNear;
 }
 
 // Where a hook's allocations come from. Enter() begins an event, Site() says where it is.
@@ -29,7 +30,8 @@ struct MallocPlace {
   // The malloc inside operator new is told as that one's.
   void TakeNewNote(Thread* t, size_t* bytes) {
     if (__builtin_expect(t->new_caller == 0, 1)) return;
-    if (HasNewNote(t, static_cast<const char*>(__builtin_frame_address(0)))) {
+    if (HasNewNote(t, static_cast<const char*>(__builtin_frame_address(0))) &&
+        *bytes - t->new_bytes <= t->new_padding) {
       caller = t->new_caller;
       *bytes = t->new_bytes;
     }

@@ -81,7 +81,7 @@ class Lazy {
 // the middle of the program's. So the thread is not busy meanwhile, and a note that was not taken
 // (an allocator whose operator new does not go through malloc) is recorded afterwards.
 template <class Call>
-inline void* RecordedNew(size_t bytes, uintptr_t caller, Call&& call) {
+inline void* RecordedNew(size_t bytes, size_t alignment, uintptr_t caller, Call&& call) {
   Thread* t = t_thread;
   if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0)) {
     const bool within = t != nullptr && t->busy != Busy::kClosed && t->busy != Busy::kWatchful;
@@ -91,9 +91,10 @@ inline void* RecordedNew(size_t bytes, uintptr_t caller, Call&& call) {
     Leave(t);
   }
   const char* frame = static_cast<const char*>(__builtin_frame_address(0));
-  if (HasNewNote(t, frame)) return call();
+  if (HasNewNote(t, frame) && t->new_bytes == bytes) return call();  // one operator calls another
   t->new_caller = caller;
   t->new_bytes = bytes;
+  t->new_padding = alignment;
   t->new_frame = frame;
   void* p = call();
   if (__builtin_expect(t->new_caller == 0, 1)) return p;
@@ -134,37 +135,39 @@ using namespace memtrace;
       if (__builtin_expect(p != nullptr, 1)) return p;                                  \
     }                                                                                   \
     const auto next = g_##name.get();                                                   \
-    return RecordedNew(bytes, MEMTRACE_CALLER, [&]() -> void* {                         \
+    return RecordedNew(bytes, 1, MEMTRACE_CALLER, [&]() -> void* {                      \
       return next != nullptr ? next(bytes) : Fallback(bytes);                           \
     });                                                                                 \
   }
 
-#define MEMTRACE_NEW(name, type, parameters, arguments, fallback)                               \
+#define MEMTRACE_NEW(name, type, alignment, parameters, arguments, fallback)                    \
   namespace {                                                                                   \
   constinit Lazy<type> g_##name{#name};                                                         \
   }                                                                                             \
   MEMTRACE_EXPORT void* name parameters {                                                       \
     const auto next = g_##name.get();                                                           \
-    return RecordedNew(bytes, MEMTRACE_CALLER,                                                  \
+    return RecordedNew(bytes, alignment, MEMTRACE_CALLER,                                       \
                        [&]() -> void* { return next != nullptr ? next arguments : fallback; }); \
   }
 
 MEMTRACE_NEW_PLAIN(_Znwm)
 MEMTRACE_NEW_PLAIN(_Znam)
-MEMTRACE_NEW(_ZnwmRKSt9nothrow_t, void* (*)(size_t, NoThrow), (size_t bytes, NoThrow tag),
+MEMTRACE_NEW(_ZnwmRKSt9nothrow_t, void* (*)(size_t, NoThrow), 1, (size_t bytes, NoThrow tag),
              (bytes, tag), malloc(bytes == 0 ? 1 : bytes))
-MEMTRACE_NEW(_ZnamRKSt9nothrow_t, void* (*)(size_t, NoThrow), (size_t bytes, NoThrow tag),
+MEMTRACE_NEW(_ZnamRKSt9nothrow_t, void* (*)(size_t, NoThrow), 1, (size_t bytes, NoThrow tag),
              (bytes, tag), malloc(bytes == 0 ? 1 : bytes))
-MEMTRACE_NEW(_ZnwmSt11align_val_t, void* (*)(size_t, Align), (size_t bytes, Align align),
-             (bytes, align), Fallback(bytes, static_cast<size_t>(align)))
-MEMTRACE_NEW(_ZnamSt11align_val_t, void* (*)(size_t, Align), (size_t bytes, Align align),
-             (bytes, align), Fallback(bytes, static_cast<size_t>(align)))
+MEMTRACE_NEW(_ZnwmSt11align_val_t, void* (*)(size_t, Align), static_cast<size_t>(align),
+             (size_t bytes, Align align), (bytes, align),
+             Fallback(bytes, static_cast<size_t>(align)))
+MEMTRACE_NEW(_ZnamSt11align_val_t, void* (*)(size_t, Align), static_cast<size_t>(align),
+             (size_t bytes, Align align), (bytes, align),
+             Fallback(bytes, static_cast<size_t>(align)))
 MEMTRACE_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, void* (*)(size_t, Align, NoThrow),
-             (size_t bytes, Align align, NoThrow tag), (bytes, align, tag),
-             memalign(static_cast<size_t>(align), bytes))
+             static_cast<size_t>(align), (size_t bytes, Align align, NoThrow tag),
+             (bytes, align, tag), memalign(static_cast<size_t>(align), bytes))
 MEMTRACE_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, void* (*)(size_t, Align, NoThrow),
-             (size_t bytes, Align align, NoThrow tag), (bytes, align, tag),
-             memalign(static_cast<size_t>(align), bytes))
+             static_cast<size_t>(align), (size_t bytes, Align align, NoThrow tag),
+             (bytes, align, tag), memalign(static_cast<size_t>(align), bytes))
 
 #define MEMTRACE_DELETE(name, type, parameters, arguments) \
   namespace {                                              \

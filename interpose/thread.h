@@ -108,6 +108,7 @@ struct Thread {
   // Left by operator new for the malloc inside it: who asked, for how many bytes, from which frame.
   uintptr_t new_caller;  // 0: no note
   uint64_t new_bytes;
+  uint64_t new_padding;  // what the operator may ask malloc for beyond it
   const char* new_frame;
 
   uint32_t slot;

@@ -7,7 +7,11 @@ packages_build=(
   libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev
 )
 packages_python=(python3 python3-venv)
-packages_test=(python3-pytest python3-protobuf binutils clang-format)
+packages_test=(
+  python3-pytest python3-protobuf binutils clang-format
+  sqlite3 redis-server redis-tools nodejs nginx-light
+  libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4
+)
 packages_bench=(heaptrack)
 
 # missing_packages PACKAGE…: those that are not installed, one a line.
@@ -19,11 +23,12 @@ missing_packages() {
   done
 }
 
+# Services that come with a package are not started.
 apt() {
   local as_root=()
   if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 \
-    -o DPkg::Lock::Timeout=300 "$@"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 apt-get -q \
+    -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
 }
 
 # install_packages PACKAGE…: installs what is missing, with apt, as root or through sudo.

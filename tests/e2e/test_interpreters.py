@@ -15,6 +15,11 @@ DEBUG_PYTHONS = [
 ]
 PYTHON_DOMAINS = ("--domain", "python.obj", "--domain", "python.mem")
 
+# Runs a program to its end, and pauses.
+PAUSED = (
+    "import runpy, os, sys; kept = runpy.run_path(sys.argv[1]);"
+    "print('READY{\"pid\": %d}' % os.getpid(), flush=True); os.read(0, 1)"
+)
 # Its own process: allocates in C on behalf of no line that can be read.
 ALLOCATING = "import os; blocks = [bytearray(100000) for _ in range(50)]; print(len(blocks))"
 
@@ -70,11 +75,7 @@ def check_exact(rows):
 def test_preloaded_through_shims(session, shim_folder):
     env = session.env()
     env["PATH"] = f"{shim_folder}:{env['PATH']}"
-    code = (
-        "import runpy, os, sys; kept = runpy.run_path(sys.argv[1]);"
-        "print('READY{\"pid\": %d}' % os.getpid(), flush=True); os.read(0, 1)"
-    )
-    traced = session.start([shim_folder / "python", "-c", code, source("exact.py")], env)
+    traced = session.start([shim_folder / "python", "-c", PAUSED, source("exact.py")], env)
     pid = traced.ready()["pid"]
     assert pid == traced.pid, "the shims replace themselves"
     rows = by_line(session.report(pid, "--by", "lineno", *PYTHON_DOMAINS))
