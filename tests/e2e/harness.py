@@ -33,6 +33,11 @@ def program(name):
     return str(path)
 
 
+def source_text(name):
+    """The source of a test program."""
+    return (PROGRAMS / name).read_text()
+
+
 def clean_environment():
     """This process's environment without what would steer memtrace or Python."""
     kept = {}

@@ -1,0 +1,27 @@
+"""What programs do and a tracer may trip over (programs/hazards.c): they go on as they do alone."""
+
+import re
+
+import pytest
+from harness import clean_environment, program, run, source_text
+
+HAZARDS = re.findall(r'\{"(\w+)", \w+\}', source_text("hazards.c"))
+# Where memory for new records is refused, events may be lost; they are counted.
+MAY_LOSE = {"address_space", "no_more_mappings"}
+
+
+@pytest.mark.parametrize("name", HAZARDS)
+def test_goes_on_as_alone(session, name):
+    alone = run([program("hazards"), name], env=clean_environment(), check=False)
+    traced = run([program("hazards"), name], env=session.env(), check=False)
+    assert alone.returncode == 0, (alone.returncode, alone.stderr)
+    assert (traced.returncode, traced.stdout, traced.stderr) == (0, alone.stdout, "")
+    assert session.regions()
+    for region in session.regions():
+        totals = session.report(region, "--at", "total")["totals"]
+        assert totals["alloc_blocks"] >= 0
+        assert totals["lost"] == 0 or name in MAY_LOSE, totals
+
+
+def test_all_are_listed():
+    assert len(HAZARDS) == 8
