@@ -109,6 +109,30 @@ TEST(SnapshotBytes, ManySamplesInSeveralPieces) {
   EXPECT_EQ(ProfileText(*read), ProfileText(profile));
 }
 
+// Their content is hundreds of times what deflate could make of it.
+TEST(SnapshotBytes, DeepRecursionIsNoBomb) {
+  Profile profile;
+  profile.processes.emplace_back();
+  Frame frame;
+  frame.kind = FrameKind::kPython;
+  frame.function = profile.InternFunction(Function{});
+  frame.line = 1;
+  const FrameId frame_id = profile.InternFrame(frame);
+  NodeId node = 0;
+  constexpr int kDepth = 8000;
+  for (int i = 0; i < kDepth; ++i) {
+    Sample sample;
+    sample.node = node = profile.InternNode(node, frame_id);
+    sample.domain = Domain::kPythonObj;
+    sample.values.alloc_objects = sample.values.alloc_bytes = 1;
+    profile.AddSample(sample);
+  }
+  const absl::StatusOr<Profile> read = ReadSnapshotBytes(*SnapshotBytes(profile));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->samples().size(), size_t{kDepth});
+  EXPECT_EQ(read->Stack(read->samples().back().node).size(), size_t{kDepth});
+}
+
 TEST(SnapshotBytes, BeginWithTheHeader) {
   const std::string bytes = *SnapshotBytes(RandomProfile(3, 20000));
   ReadOptions header;
