@@ -3,13 +3,15 @@
 // Open addressing: a bucket is one 64-bit word, tag (upper half of the hash) and id, so that a
 // lookup that finds nothing costs one cache miss and touches no record. When three quarters of the
 // buckets are taken, a table of twice the size is put in front and the words are copied into it;
-// the old one is emptied, but its addresses stay, because somebody may still be looking at it.
+// the old one is emptied, unless somebody else is copying from it, but its addresses stay, because
+// somebody may still be looking at it.
 //
 // Invariants
 //  1. A record is complete before its id is inserted.
 //  2. A word, once set, never changes, but for an old table's being emptied.
 //
-// Threading: any thread, also inside signal handlers; nobody waits for anybody. Two threads that
+// Threading: any thread; nobody waits for anybody, but for a moment when a table is full and its
+// successor is not there yet. Two threads that
 // insert equal records at once agree on one id. While a table grows, an insertion may miss its twin
 // or be left behind: then two equal records exist, and readers, who compare by content, add them
 // up. When full: Insert inserts nothing and the caller's record is simply not found again.
@@ -71,7 +73,11 @@ class InternIndex {
     for (;;) {
       uint64_t at;
       if (const uint32_t other = Probe(table, hash, match, &at)) return other;
-      if (at == kFull) return id;
+      if (at == kFull) {
+        table = Newer(table);
+        if (table == nullptr) return id;
+        continue;
+      }
       uint64_t none = 0;
       if (table->words()[at].compare_exchange_strong(none, word, std::memory_order_acq_rel)) break;
     }
@@ -91,6 +97,7 @@ class InternIndex {
     std::atomic<Table*> older;  // being copied from, nullptr: done
     std::atomic<uint64_t> count;
     std::atomic<bool> growing;
+    std::atomic<bool> abandoned;  // its grower never came back
 
     std::atomic<uint64_t>* words() const {
       return reinterpret_cast<std::atomic<uint64_t>*>(reinterpret_cast<uintptr_t>(this) + 4096);
@@ -127,6 +134,19 @@ class InternIndex {
     return 0;
   }
 
+  // The table is full: the thread that was to put a larger one in front has been interrupted. Gives
+  // way to it for a while; nullptr: in vain (it did not survive a fork, or there is no memory).
+  Table* Newer(Table* table) {
+    constexpr int kPatience = 1000;
+    for (int i = 0; i < kPatience && !table->abandoned.load(std::memory_order_relaxed); i++) {
+      Table* now = table_.load(std::memory_order_acquire);
+      if (now != table) return now;
+      os::Yield();
+    }
+    table->abandoned.store(true, std::memory_order_relaxed);
+    return nullptr;
+  }
+
   // A word that is there already has come by way of another table.
   static void Copy(Table* to, uint64_t word) {
     for (uint64_t i = 0; i <= to->mask; i++) {
@@ -144,6 +164,7 @@ class InternIndex {
     if (table->growing.exchange(true, std::memory_order_acq_rel)) return;
     Table* larger = NewTable(table->log2 + 1);
     if (larger == nullptr) return;
+    growers_.fetch_add(1);
     const Table* sources[kMaxLog2];
     int count = 0;
     for (const Table* t = table; t != nullptr; t = t->older.load(std::memory_order_acquire)) {
@@ -158,13 +179,18 @@ class InternIndex {
         if (word != 0) Copy(larger, word);
       }
     }
-    larger->older.store(nullptr, std::memory_order_release);
-    for (int n = 0; n < count; n++) {
+    larger->older.store(nullptr);
+    // Whoever grows from here on finds no older table; one that has begun may be copying from ours.
+    const bool alone = growers_.load() == 1;
+    for (int n = 0; alone && n < count; n++) {
       if (sources[n]->bytes() >= kWorthwhile) os::Discard(sources[n]->words(), sources[n]->bytes());
     }
+    growers_.fetch_sub(1);
   }
 
   std::atomic<Table*> table_{nullptr};
+  std::atomic<int> growers_{
+      0};  // under way; in a forked child perhaps for ever: nothing is emptied
   uint32_t max_ids_ = 0;
 };
 

@@ -125,11 +125,12 @@ void TestWhatIsOutside() {
 
 // The inline way and the other one see the same.
 TEST(LiveTable, TheFastWayAgrees) {
+  if (!Table()->HasFastSlots()) GTEST_SKIP() << "no flat table here";
   for (const uint64_t bytes : {0, 1, 24, 56, 57, 64, 100, 576, 577, 100000}) {
     for (const uint64_t address : {kBase, kBase + 16}) {
       const void* p = At(address);
       uint32_t* slot = Table()->FastSlot(p);
-      if (slot == nullptr) GTEST_SKIP() << "no flat table here";
+      ASSERT_NE(slot, nullptr);
       ASSERT_TRUE(Table()->Put(p, 5, bytes));
       EXPECT_TRUE(LiveTable::IsAt(*slot, p));
       EXPECT_FALSE(LiveTable::IsAt(*slot, At(address ^ 16)));
