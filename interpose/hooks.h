@@ -88,21 +88,6 @@ MEMTRACE_HOT void* RecordedReallocAt(Place place, void* p, size_t bytes, bool ze
   return q;
 }
 
-// The same where the domain is not known beforehand.
-template <class Call>
-inline void* RecordedAlloc(size_t bytes, Domain domain, uintptr_t caller, Call&& call) {
-  if (domain == Domain::kMalloc) return RecordedAllocAt(MallocPlace{caller}, bytes, call);
-  return RecordedAllocAt(PythonPlace{domain}, bytes, call);
-}
-template <class Call>
-inline void* RecordedRealloc(void* p, size_t bytes, Domain domain, uintptr_t caller,
-                             bool zero_frees, Call&& call) {
-  if (domain == Domain::kMalloc) {
-    return RecordedReallocAt(MallocPlace{caller}, p, bytes, zero_frees, call);
-  }
-  return RecordedReallocAt(PythonPlace{domain}, p, bytes, zero_frees, call);
-}
-
 void RecordedFreeSlow(void* p);
 
 // To be called before the real free.

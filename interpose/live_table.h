@@ -32,9 +32,7 @@
 #include <cstdint>
 
 #include "core/layout.h"
-
-// What every event does is part of each hook: the compiler would rather share it.
-#define MEMTRACE_HOT __attribute__((always_inline)) inline
+#include "interpose/hot.h"
 
 namespace memtrace {
 

@@ -1,7 +1,7 @@
 // The recorder: turns allocation events into counters. Hooks call it; it calls nobody back.
 //
 //   Thread* t = Enter();                 // nullptr: not ours to record, just call the allocator
-//   uint32_t site = SiteHere(t, ...);    // before the real call: the stack is the caller's
+//   uint32_t site = place.Site(t);       // before the real call: the stack is the caller's
 //   t->busy = kAllocating; p = real();   // inner allocations are part of this one
 //   RecordAlloc(t, p, bytes, site);
 //
@@ -24,6 +24,7 @@
 #include <cstdint>
 
 #include "core/layout.h"
+#include "interpose/hot.h"
 #include "interpose/live_table.h"
 #include "interpose/region.h"
 #include "interpose/thread.h"

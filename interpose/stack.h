@@ -53,10 +53,6 @@ inline uint32_t PythonSiteHere(Thread* t, Domain domain) {
   return python::g_reader.site(t, tstate, python::WhichOf(domain));
 }
 
-inline uint32_t SiteHere(Thread* t, Domain domain, uintptr_t caller) {
-  return domain == Domain::kMalloc ? MallocSiteHere(t, caller) : PythonSiteHere(t, domain);
-}
-
 }  // namespace memtrace
 
 #endif  // MEMTRACE_INTERPOSE_STACK_H_

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "interpose/hot.h"
 #include "interpose/python/code.h"
 #include "interpose/python/layout.h"
 #include "interpose/thread.h"
@@ -84,6 +85,14 @@ inline uint64_t KeyOf(uint32_t parent, uint32_t code_id) {
 inline NodeCacheEntry* SetOf(Thread* t, uint64_t key) {
   return t->nodes + (key * 0x9e3779b97f4a7c15ull >> 40) % Thread::kNodeSets * 2;
 }
+// The entry, when it is there and has a site.
+MEMTRACE_HOT NodeCacheEntry* KnownSite(Thread* t, uint64_t key) {
+  NodeCacheEntry* entry = SetOf(t, key);
+  if (entry->key != key) entry++;
+  if (__builtin_expect(entry->key != key || entry->site == 0, 0)) return nullptr;
+  t->site_place = &entry->site;
+  return entry;
+}
 
 // Zero when a kept frame, known to be alive, is where it was.
 template <const Layout& L>
@@ -104,7 +113,7 @@ inline bool IsAt(const Thread* t, const KeptFrame* kept) {
 
 // Whether `frame` is the innermost kept one and its callers are where they were.
 template <const Layout& L>
-__attribute__((always_inline)) inline bool CallersSettled(const Thread* t, const char* frame) {
+MEMTRACE_HOT bool CallersSettled(const Thread* t, const char* frame) {
   const KeptFrame* kept = t->top;
   if (__builtin_expect(kept->frame != frame, 0) ||
       __builtin_expect(t->seen_stale != g_stale.load(std::memory_order_acquire), 0)) {
@@ -128,8 +137,7 @@ __attribute__((always_inline)) inline bool CallersSettled(const Thread* t, const
 // The site when the callers are where they were and the innermost frame has been at this
 // instruction before; 0: take the slow way. which: kPythonMem (0) or kPythonObj (1).
 template <const Layout& L>
-__attribute__((always_inline)) inline uint32_t FastSite(Thread* t, const char* tstate,
-                                                        uint32_t which) {
+MEMTRACE_HOT uint32_t FastSite(Thread* t, const char* tstate, uint32_t which) {
   const char* frame = Frames<L>::Innermost(tstate);
   if (__builtin_expect(frame == nullptr, 0) || __builtin_expect(!CallersSettled<L>(t, frame), 0)) {
     return 0;
@@ -143,15 +151,13 @@ __attribute__((always_inline)) inline uint32_t FastSite(Thread* t, const char* t
   if (__builtin_expect(offset >= kMaxKeyOffset, 0)) return 0;
   // A frame without a key has no entry: its parent and code are zero, and no entry's are.
   const uint64_t key = info->key | offset | which;
-  NodeCacheEntry* entry = SetOf(t, key);
-  if (entry->key != key) entry++;
+  const NodeCacheEntry* entry = KnownSite(t, key);
+  if (__builtin_expect(entry == nullptr, 0)) return 0;
   const uint32_t site = entry->site;
-  if (__builtin_expect(entry->key != key || site == 0, 0)) return 0;
   t->top->ip = ip;
   info->node = entry->node;
   info->sites[which ^ 1] = 0;
   info->sites[which] = site;
-  t->site_place = &entry->site;
   return site;
 }
 

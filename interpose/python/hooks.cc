@@ -46,9 +46,7 @@ __attribute__((noinline, cold)) uint32_t SiteSlowly(Thread* t, Domain domain) {
 template <const Layout& L>
 struct LayoutPlace : PythonPlace {
   MEMTRACE_HOT uint32_t Site(Thread* t) const {
-    uint64_t key;
-    __builtin_memcpy(&key, g_reader.key, sizeof key);
-    const char* tstate = __builtin_expect(key == t->tss_key, 1) ? *t->tss_place : nullptr;
+    const char* tstate = ThreadState(t);
     const uint32_t site =
         __builtin_expect(tstate != nullptr, 1) ? FastSite<L>(t, tstate, WhichOf(domain)) : 0;
     return __builtin_expect(site != 0, 1) ? site : SiteSlowly(t, domain);

@@ -11,10 +11,10 @@
 
 #include <vector>
 
-#include "interpose/hooks.h"
 #include "tests/bench/micro/fake_python.h"
 #include "tests/bench/micro/heap.h"
 #include "tests/bench/micro/step_counter.h"
+#include "tests/events.h"
 
 namespace memtrace::bench {
 namespace {

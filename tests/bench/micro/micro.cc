@@ -8,9 +8,9 @@
 #include <cstdlib>
 #include <vector>
 
-#include "interpose/hooks.h"
 #include "tests/bench/micro/fake_python.h"
 #include "tests/bench/micro/heap.h"
+#include "tests/events.h"
 
 namespace memtrace::bench {
 namespace {

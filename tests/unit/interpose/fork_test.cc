@@ -18,8 +18,8 @@
 #include <thread>
 #include <vector>
 
-#include "interpose/hooks.h"
 #include "interpose/lifecycle.h"
+#include "tests/events.h"
 #include "tests/unit/interpose/support.h"
 
 extern char** environ;

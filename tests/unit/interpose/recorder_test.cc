@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "interpose/hooks.h"
 #include "interpose/memtrace.h"
+#include "tests/events.h"
 #include "tests/unit/interpose/support.h"
 
 namespace memtrace::testing {

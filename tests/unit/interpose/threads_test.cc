@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "interpose/hooks.h"
+#include "tests/events.h"
 #include "tests/unit/interpose/support.h"
 
 namespace memtrace::testing {
