@@ -1,11 +1,11 @@
 #include "interpose/python/frames.h"
 
-#include <errno.h>
+#include <utility>
 
 #include "interpose/python/capture.h"
-#include "interpose/python/code.h"
+#include "interpose/python/limited.h"
+#include "interpose/python/place.h"
 #include "interpose/recorder.h"
-#include "interpose/site_tree.h"
 #include "interpose/stack.h"
 
 namespace memtrace::python {
@@ -34,95 +34,6 @@ __attribute__((noinline)) const char* ThreadStateSlow(Thread* t) {
 namespace {
 
 // -------------------------------------------------------------------------------------------------
-// One frame
-
-// What follows has to be looked up in the tree: the node of a frame under its caller's.
-template <const Layout& L>
-__attribute__((noinline)) uint32_t NodeSlow(Thread* t, uint32_t parent, uint32_t code_id,
-                                            const char* frame, const char* code, int offset) {
-  if (Frames<L>::IsIncomplete(frame, code, offset)) return parent;
-  const int saved_errno = errno;
-  uint32_t id = FindInstruction(code_id, static_cast<uint32_t>(offset));
-  if (id == 0) {
-    LineCursor* cursor = &t->lines[code_id % Thread::kLineCursors];
-    if (cursor->code != code_id) *cursor = {code_id, 0, -1, 0};
-    id = InternFrame(FrameKind::kPython, code_id, LineOf(L, code, offset, cursor), 0);
-    if (id != 0) KeepInstruction(code_id, static_cast<uint32_t>(offset), id);
-  }
-  const uint32_t node = id != 0 ? InternNode(parent, id) : 0;
-  errno = saved_errno;
-  return node != 0 ? node : parent;  // region full: the caller's node is the best there is
-}
-
-// Puts a new entry first in its set.
-NodeCacheEntry* Keep(NodeCacheEntry* set, uint64_t key, uint32_t node) {
-  set[1] = set[0];
-  set[0] = {key, node, 0};
-  return set;
-}
-
-// The cache's entry for a frame at an instruction, in one of Python's domains; made if it is not
-// there. nullptr: cannot be cached; then *node is all there is.
-template <const Layout& L>
-inline NodeCacheEntry* Lookup(Thread* t, const FrameInfo& info, uint32_t parent, const char* frame,
-                              uint64_t ip, uint64_t domain, uint32_t* node) {
-  const int offset = Frames<L>::Offset(frame, info.code, ip);
-  if (__builtin_expect(static_cast<uint32_t>(offset) >= kMaxKeyOffset || info.key == 0, 0)) {
-    *node =
-        info.code_id == 0 ? parent : NodeSlow<L>(t, parent, info.code_id, frame, info.code, offset);
-    return nullptr;
-  }
-  const uint64_t key = info.key | static_cast<uint32_t>(offset) | domain;
-  NodeCacheEntry* set = SetOf(t, key);
-  if (__builtin_expect(set[0].key != key, 0)) {
-    if (set[1].key == key) {
-      set++;
-    } else {
-      // The other domain's entry may know the node.
-      const NodeCacheEntry* other = SetOf(t, key ^ kObj);
-      uint32_t found;
-      if (other[0].key == (key ^ kObj)) {
-        found = other[0].node;
-      } else if (other[1].key == (key ^ kObj)) {
-        found = other[1].node;
-      } else {
-        found = NodeSlow<L>(t, parent, info.code_id, frame, info.code, offset);
-      }
-      Keep(set, key, found);
-    }
-  }
-  *node = set->node;
-  return set;
-}
-
-// What is known of a frame that has just been met under `parent`, or whose caller's node changed.
-template <const Layout& L>
-void Learn(Thread* t, uint32_t at, const char* frame, const char* code, uint32_t parent) {
-  FrameInfo& info = t->info[at];
-  if (at > t->known_frames || info.code != code) {
-    info.code = code;
-    info.code_id = Frames<L>::IsShim(frame) ? 0 : CodeId(t, L, code);
-    if (at == t->known_frames + 1) t->known_frames = at;
-  } else if (info.code_id == 0 && !Frames<L>::IsShim(frame)) {
-    info.code_id = CodeId(t, L, code);
-  }
-  const bool short_id = info.code_id != 0 && info.code_id < kMaxKeyCode;
-  info.key = short_id ? KeyOf(parent, info.code_id) : 0;
-}
-
-// Looks the kept frame up where it is now, and the site there in one of Python's domains.
-template <const Layout& L>
-void Place(Thread* t, uint32_t at, uint64_t ip, uint32_t which) {
-  FrameInfo& info = t->info[at];
-  t->kept[at].ip = ip;
-  NodeCacheEntry* entry =
-      Lookup<L>(t, info, t->info[at - 1].node, t->kept[at].frame, ip, which, &info.node);
-  info.sites[which ^ 1] = 0;
-  info.sites[which] = entry != nullptr ? entry->site : 0;
-  t->site_place = entry != nullptr ? &entry->site : nullptr;
-}
-
-// -------------------------------------------------------------------------------------------------
 // The stack
 
 uint32_t FrameHash(const char* frame) {
@@ -136,11 +47,6 @@ inline uint32_t Kept(const Thread* t, const char* frame, uint32_t limit) {
   if (t->kept[limit].frame == frame) return limit;
   const uint32_t at = t->frame_at[FrameHash(frame)];
   return at <= limit && t->kept[at].frame == frame ? at : 0;
-}
-
-template <const Layout& L>
-inline bool Settled(const Thread* t, uint32_t at) {
-  return IsAt<L>(t, t->kept + at);
 }
 
 // Compares the kept frames at..1 with what they are now. Returns the outermost that has moved on
@@ -169,17 +75,12 @@ void Refresh(Thread* t, uint32_t moved, uint32_t top, uint32_t which) {
   bool parent_changed = false;
   for (uint32_t i = moved; i <= top; i++) {
     const char* frame = t->kept[i].frame;
-    if (!parent_changed && Settled<L>(t, i)) continue;
+    if (!parent_changed && IsAt<L>(t, t->kept + i)) continue;
     const uint32_t before = t->info[i].node;
     Learn<L>(t, i, frame, Frames<L>::Code(frame), t->info[i - 1].node);
     Place<L>(t, i, Frames<L>::Instruction(frame), which);
     parent_changed = t->info[i].node != before;
   }
-}
-
-void SetTop(Thread* t) {
-  t->top = t->kept + t->frame_count;
-  t->top_info = t->info + t->frame_count;
 }
 
 template <const Layout& L>
@@ -296,33 +197,6 @@ uint32_t WholeNode(Thread* t, const char* tstate) {
   return t->top_info->node;
 }
 
-inline Domain DomainOf(uint32_t which) {
-  return which == 0 ? Domain::kPythonMem : Domain::kPythonObj;
-}
-
-// The site of the innermost kept frame, when it is not known yet.
-__attribute__((noinline)) uint32_t SiteOfTop(Thread* t, uint32_t which) {
-  const int saved_errno = errno;
-  const uint32_t site = InternPythonSite(t, t->top_info->node, DomainOf(which));
-  t->top_info->sites[which] = site;
-  errno = saved_errno;
-  return site;
-}
-
-// The same, left in the cache for the fast way to find it.
-template <const Layout& L>
-uint32_t NewSiteOfTop(Thread* t, uint32_t which) {
-  const uint32_t site = SiteOfTop(t, which);
-  uint32_t node;
-  NodeCacheEntry* entry =
-      Lookup<L>(t, *t->top_info, t->top_info[-1].node, t->top->frame, t->top->ip, which, &node);
-  if (entry != nullptr) {
-    entry->site = site;
-    t->site_place = &entry->site;
-  }
-  return site;
-}
-
 template <const Layout& L>
 __attribute__((noinline)) uint32_t WholeSiteSlow(Thread* t, const char* tstate, uint32_t which) {
   const char* frame = Frames<L>::Innermost(tstate);
@@ -337,101 +211,8 @@ uint32_t WholeSite(Thread* t, const char* tstate, uint32_t which) {
   return __builtin_expect(site != 0, 1) ? site : WholeSiteSlow<L>(t, tstate, which);
 }
 
-// -------------------------------------------------------------------------------------------------
-// The innermost g_depth frames only: looked up anew each time, the cache does the rest. Of the kept
-// frames' places the first g_depth are used, for what is known of a frame.
-
-constinit uint32_t g_depth = 0;
-
-template <const Layout& L>
-uint32_t Innermost(Thread* t, const char* tstate) {
-  uint32_t n = 0;
-  for (const char* frame = Frames<L>::Innermost(tstate); frame != nullptr && n < g_depth;
-       frame = Frames<L>::Previous(frame)) {
-    if (Frames<L>::IsShim(frame)) continue;
-    // An incomplete frame would use up the depth without being shown.
-    const char* code = Frames<L>::Code(frame);
-    if (Frames<L>::IsIncomplete(frame, code,
-                                Frames<L>::Offset(frame, code, Frames<L>::Instruction(frame)))) {
-      continue;
-    }
-    t->fresh[n++] = frame;
-  }
-  return n;
-}
-
-template <const Layout& L>
-uint32_t FollowLimited(Thread* t, const char* tstate, uint32_t which) {
-  const uint32_t stale = g_stale.load(std::memory_order_acquire);
-  if (__builtin_expect(t->seen_stale != stale, 0)) {
-    t->seen_stale = stale;
-    t->known_frames = 0;
-  }
-  uint32_t n = Innermost<L>(t, tstate);
-  t->frame_count = 0;
-  while (n > 0 && t->frame_count + 1 < Thread::kMaxFrames) {
-    const char* frame = t->fresh[--n];
-    const uint32_t at = ++t->frame_count;
-    const char* code = Frames<L>::Code(frame);
-    const uint64_t ip = Frames<L>::Instruction(frame);
-    const bool same = at <= t->known_frames && t->kept[at].frame == frame &&
-                      t->info[at].code == code &&
-                      t->info[at].key == KeyOf(t->info[at - 1].node, t->info[at].code_id);
-    if (same && t->kept[at].ip == ip) continue;
-    t->kept[at].frame = frame;
-    if (!same) Learn<L>(t, at, frame, code, t->info[at - 1].node);
-    Place<L>(t, at, ip, which);
-  }
-  SetTop(t);
-  return t->top_info->node;
-}
-
-template <const Layout& L>
-uint32_t LimitedNode(Thread* t, const char* tstate) {
-  return FollowLimited<L>(t, tstate, kObj);
-}
-
-template <const Layout& L>
-uint32_t LimitedSite(Thread* t, const char* tstate, uint32_t which) {
-  const uint32_t node = FollowLimited<L>(t, tstate, which);
-  if (t->frame_count == 0) return FindSite(t, node, DomainOf(which), 0);
-  return t->top_info->sites[which] != 0 ? t->top_info->sites[which] : NewSiteOfTop<L>(t, which);
-}
-
-// The innermost frame alone: what it runs and where is all there is to know.
-template <const Layout& L>
-uint32_t LeafSite(Thread* t, const char* tstate, uint32_t which) {
-  const char* frame = Frames<L>::Innermost(tstate);
-  if (__builtin_expect(frame == nullptr || !IsReady(t->rest), 0)) {
-    return LimitedSite<L>(t, tstate, which);
-  }
-  const char* code = Frames<L>::Code(frame);
-  const uint32_t code_id = g_live_table.FastCodeId(code);
-  const auto offset =
-      static_cast<uint32_t>(Frames<L>::Offset(frame, code, Frames<L>::Instruction(frame)));
-  const uint64_t key = KeyOf(0, code_id) | offset | which;
-  NodeCacheEntry* entry = SetOf(t, key);
-  if (entry->key != key) entry++;
-  const bool known = entry->key == key && entry->site != 0 && code_id != 0;
-  if (__builtin_expect(!known || offset >= kMaxKeyOffset || code_id >= kMaxKeyCode, 0)) {
-    return LimitedSite<L>(t, tstate, which);
-  }
-  t->site_place = &entry->site;
-  return entry->site;
-}
-
 template <int... I>
-struct Indices {};
-
-template <int N, int... I>
-struct MakeIndices : MakeIndices<N - 1, N - 1, I...> {};
-template <int... I>
-struct MakeIndices<0, I...> {
-  using type = Indices<I...>;
-};
-
-template <int... I>
-Capture Pick(int index, uint32_t depth, Indices<I...>) {
+Capture Pick(int index, uint32_t depth, std::integer_sequence<int, I...>) {
   const Capture whole[] = {
       {&WholeNode<kLayouts[I]>, &WholeSite<kLayouts[I]>, &WholeSiteSlow<kLayouts[I]>}...};
   const Capture some[] = {
@@ -446,7 +227,7 @@ Capture Pick(int index, uint32_t depth, Indices<I...>) {
 Capture ChooseCapture(const Layout* layout, uint32_t depth) {
   g_depth = depth < Thread::kMaxFrames ? depth : Thread::kMaxFrames;
   return Pick(static_cast<int>(layout - kLayouts), depth,
-              typename MakeIndices<kLayoutCount>::type{});
+              std::make_integer_sequence<int, kLayoutCount>{});
 }
 
 }  // namespace memtrace::python
