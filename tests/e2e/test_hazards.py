@@ -16,11 +16,12 @@ def test_goes_on_as_alone(session, name):
     traced = run([program("hazards"), name], env=session.env(), check=False)
     assert alone.returncode == 0, (alone.returncode, alone.stderr)
     assert (traced.returncode, traced.stdout, traced.stderr) == (0, alone.stdout, "")
-    assert session.regions()
+    counted = 0
     for region in session.regions():
         totals = session.report(region, "--at", "total")["totals"]
-        assert totals["alloc_blocks"] >= 0
+        counted += totals["alloc_blocks"]
         assert totals["lost"] == 0 or name in MAY_LOSE, totals
+    assert counted > 2000, "each hazard allocates thousands of blocks"
 
 
 def test_all_are_listed():

@@ -32,11 +32,11 @@ def refused(session, path):
 
 
 def test_modes(region):
-    """A loose umask opens nothing."""
     assert (mode(region.parent), mode(region)) == (0o700, 0o600)
 
 
 def test_modes_with_loose_umask(session, tmp_path):
+    """A loose umask opens nothing."""
     before = os.umask(0)
     try:
         trace(session, tmp_path / "loose")
