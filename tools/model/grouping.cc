@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tools/model/process_groups.h"
 
 namespace memtrace {
 namespace {
@@ -45,9 +46,25 @@ class Walker {
     for (Domain domain : view_.domains) domains_ |= 1u << static_cast<uint32_t>(domain);
   }
 
+  // What a member of a group contributed, which is in the group's samples, too, unless only the
+  // member is wanted.
+  void AddMember(uint32_t index, bool with_group) {
+    const Process& member = profile_.processes[index];
+    for (const DomainFigures& figures : member.figures) {
+      Sample sample;
+      sample.domain = figures.domain;
+      sample.values = figures.values;
+      if (!with_group) grouping_->whole_[column_] += sample.values;
+      if (!PassesDomain(sample.domain)) continue;
+      if (!with_group) grouping_->selected_[column_] += sample.values;
+      grouping_->AddTo(RowOfProcess(index), sample, column_);
+      if (with_group) grouping_->Take(RowOfProcess(member.added_to - 1), sample.values, column_);
+    }
+  }
+
   void Add(const Sample& sample) {
     grouping_->whole_[column_] += sample.values;
-    if (domains_ != 0 && (domains_ >> static_cast<uint32_t>(sample.domain) & 1) == 0) return;
+    if (!PassesDomain(sample.domain)) return;
     const FrameId frame = FrameOf(sample);
     if (!PassesFiles(sample.process, frame)) return;
     grouping_->selected_[column_] += sample.values;
@@ -70,6 +87,10 @@ class Walker {
   }
 
  private:
+  bool PassesDomain(Domain domain) const {
+    return domains_ == 0 || (domains_ >> static_cast<uint32_t>(domain) & 1) != 0;
+  }
+
   using Key = std::pair<uint32_t, uint32_t>;  // process, and a frame or a node
 
   static std::string DomainLabel(Domain domain) {
@@ -250,10 +271,22 @@ class Walker {
   }
 
   void AddProcess(const Sample& sample) {
-    Process process;
-    if (sample.process < profile_.processes.size()) process = profile_.processes[sample.process];
-    AddLabelled(sample, absl::StrCat("process:", CommandText(process)),
-                absl::StrFormat("%d %s", process.pid, CommandText(process)));
+    grouping_->AddTo(RowOfProcess(sample.process), sample, column_);
+  }
+
+  // Pids differ from run to run: matched are processes of the same command, in their order.
+  uint32_t RowOfProcess(uint32_t index) {
+    if (index >= rows_of_processes_.size()) rows_of_processes_.resize(index + 1, kNoRow);
+    uint32_t& row = rows_of_processes_[index];
+    if (row != kNoRow) return row;
+    const bool known = index < profile_.processes.size();
+    const Process process = known ? profile_.processes[index] : Process();
+    const std::string command =
+        process.is_group() ? "group:" + CommandText(process) : CommandText(process);
+    row = grouping_->RowFor(
+        absl::StrCat("process:", command, ":", same_command_[command]++), {},
+        process.is_group() ? GroupText(process) : absl::StrFormat("%d %s", process.pid, command));
+    return row;
   }
 
   const Profile& profile_;
@@ -268,11 +301,33 @@ class Walker {
   absl::flat_hash_map<Key, uint32_t> row_of_stack_;
   absl::flat_hash_map<Key, StackPlace> stack_places_;
   std::vector<uint32_t> touched_;
+  std::vector<uint32_t> rows_of_processes_;
+  absl::flat_hash_map<std::string, uint32_t> same_command_;  // how many had it so far
 };
+
+// Members of groups have no lines of their own: only a table by process, of all files, has them.
+bool HasMembers(const View& view) {
+  return view.by == GroupBy::kProcess && view.include.empty() && view.exclude.empty();
+}
+
+absl::Status CheckMembers(const Profile& profile, const View& view,
+                          const std::vector<uint32_t>& picked) {
+  if (picked.empty() || HasMembers(view)) return absl::OkStatus();
+  for (uint32_t i : picked) {
+    if (!profile.processes[i].is_member()) return absl::OkStatus();
+  }
+  const Process& member = profile.processes[picked[0]];
+  const Process& group = profile.processes[member.added_to - 1];
+  return absl::NotFoundError(absl::StrFormat(
+      "the lines of process %d were added up with those of its program (%s): name the program "
+      "instead of the process, or add --by process for its figures",
+      member.pid, GroupText(group)));
+}
 
 absl::Status Grouping::Add(const Profile& profile, Column column) {
   absl::StatusOr<std::vector<uint32_t>> picked = PickProcesses(profile, view_.process);
   if (!picked.ok()) return picked.status();
+  if (absl::Status s = CheckMembers(profile, view_, *picked); !s.ok()) return s;
   AddProcesses(profile, *picked, column);
   return absl::OkStatus();
 }
@@ -285,6 +340,11 @@ void Grouping::AddProcesses(const Profile& profile, const std::vector<uint32_t>&
   Walker walker(profile, this, column);
   for (const Sample& sample : profile.samples()) {
     if (sample.process < wanted.size() && wanted[sample.process]) walker.Add(sample);
+  }
+  if (!HasMembers(view_)) return;
+  for (uint32_t i : picked) {
+    const Process& process = profile.processes[i];
+    if (process.is_member()) walker.AddMember(i, wanted[process.added_to - 1]);
   }
 }
 
@@ -314,6 +374,10 @@ void Grouping::AddTo(uint32_t id, const Sample& sample, Column column) {
   const bool matters =
       SizeOf(sample.values, view_.metric) != 0 || CountOf(sample.values, view_.metric) != 0;
   if (matters) row.domains |= 1u << static_cast<uint32_t>(sample.domain);
+}
+
+void Grouping::Take(uint32_t id, const Values& values, Column column) {
+  (column == kNew ? rows_[id].values : rows_[id].old_values) -= values;
 }
 
 void Grouping::MoveTo(Table* table) && {

@@ -1,10 +1,9 @@
 // How samples become rows; aggregate.h is the way in.
 //
 // One Grouping takes one profile, or an old and a new one, or a series of them: rows meet by their
-// keys. Per profile a
-// Walker remembers, for each (process, frame) and each (process, stack), what was worked out
-// before, so that the work grows with the number of different frames and not with the samples'
-// depth.
+// keys. Per profile a Walker remembers, for each (process, frame) and each (process, stack), what
+// was worked out before, so that the work grows with the number of different frames and not with
+// the samples' depth.
 
 #ifndef MEMTRACE_TOOLS_MODEL_GROUPING_H_
 #define MEMTRACE_TOOLS_MODEL_GROUPING_H_
@@ -41,6 +40,7 @@ class Grouping {
 
   uint32_t RowFor(std::string key, std::vector<PlaceRef> frames, std::string label);
   void AddTo(uint32_t row, const Sample& sample, Column column);
+  void Take(uint32_t row, const Values& values, Column column);
 
   const View& view_;
   std::vector<Row> rows_;

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
+
 namespace memtrace {
 namespace {
 
@@ -107,10 +109,9 @@ void Profile::AddSample(const Sample& sample) {
   }
 }
 
-uint32_t Profile::Merge(const Profile& other) {
-  const uint32_t first_process = static_cast<uint32_t>(processes.size());
-  processes.insert(processes.end(), other.processes.begin(), other.processes.end());
-
+// `change` is called with each sample before it is added.
+template <typename Change>
+void Profile::CopySamples(const Profile& other, Change change) {
   std::vector<StringId> strings(other.strings_.size());
   for (size_t i = 0; i < strings.size(); ++i) strings[i] = InternString(other.strings_[i]);
   std::vector<FunctionId> functions(other.functions_.size());
@@ -130,15 +131,40 @@ uint32_t Profile::Merge(const Profile& other) {
   for (Sample sample : other.samples_) {
     sample.node = nodes[sample.node];
     sample.caller = frames[sample.caller];
-    sample.process += first_process;
+    change(&sample);
     AddSample(sample);
   }
+  CopySourceLines(other, strings);
+}
+
+// A line that is there already stays as it was first.
+void Profile::CopySourceLines(const Profile& other, const std::vector<StringId>& strings) {
+  absl::flat_hash_set<std::pair<StringId, int64_t>> known;
+  known.reserve(source_lines.size() + other.source_lines.size());
+  for (const SourceLine& line : source_lines) known.emplace(line.filename, line.line);
   for (const SourceLine& line : other.source_lines) {
-    source_lines.push_back({strings[line.filename], line.line, line.text});
+    const StringId file = strings[line.filename];
+    if (known.emplace(file, line.line).second) source_lines.push_back({file, line.line, line.text});
   }
+}
+
+uint32_t Profile::Merge(const Profile& other) {
+  const uint32_t first = static_cast<uint32_t>(processes.size());
+  for (Process process : other.processes) {
+    if (process.is_member()) process.added_to += first;
+    processes.push_back(std::move(process));
+  }
+  CopySamples(other, [first](Sample* sample) { sample->process += first; });
   if (other.taken_realtime_ns > taken_realtime_ns) taken_realtime_ns = other.taken_realtime_ns;
   if (tool_version.empty()) tool_version = other.tool_version;
-  return first_process;
+  return first;
+}
+
+void Profile::AddUp(const Profile& other, uint32_t process) {
+  CopySamples(other, [process](Sample* sample) {
+    sample->process = process;
+    sample->thread = 0;
+  });
 }
 
 std::vector<FrameId> Profile::Stack(NodeId node) const {

@@ -109,6 +109,12 @@ struct Module {
   uint32_t generation = 0;
 };
 
+// Figures without stacks.
+struct DomainFigures {
+  Domain domain = Domain::kNone;
+  Values values;
+};
+
 enum class EndKind { kUnknown, kRunning, kExited, kSignaled, kDied, kReplacedByExec };
 
 struct Process {
@@ -133,6 +139,15 @@ struct Process {
   std::vector<LossCount> losses;  // nonzero ones only
   std::vector<TimelineBucket> timeline;
   std::vector<Module> modules;
+
+  // Of the very many processes of a tree, those of one program are added up: one Process, the
+  // group, has the samples of all (pid 0, one thread), the members only their figures.
+  uint32_t group_size = 0;             // processes that a group stands for; 0: no group
+  uint32_t added_to = 0;               // of a member: 1 + index of its group
+  std::vector<DomainFigures> figures;  // of a member: what it contributed, by domain
+
+  bool is_group() const { return group_size > 0; }
+  bool is_member() const { return added_to > 0; }
 };
 
 struct SourceLine {
@@ -161,6 +176,9 @@ class Profile {
   // value + i).
   uint32_t Merge(const Profile& other);
 
+  // Adds the other profile's samples to a process of this one, as its thread 0.
+  void AddUp(const Profile& other, uint32_t process);
+
   const std::string& string(StringId id) const { return strings_[id]; }
   const Function& function(FunctionId id) const { return functions_[id]; }
   const Frame& frame(FrameId id) const { return frames_[id]; }
@@ -184,6 +202,10 @@ class Profile {
   std::string tool_version;
 
  private:
+  template <typename Change>
+  void CopySamples(const Profile& other, Change change);
+  void CopySourceLines(const Profile& other, const std::vector<StringId>& strings);
+
   struct SampleKey {
     NodeId node;
     FrameId caller;

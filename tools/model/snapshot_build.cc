@@ -32,6 +32,19 @@ std::vector<TimelineBucket> FromProto(const pprof::Timeline& timeline) {
   return buckets;
 }
 
+absl::StatusOr<DomainFigures> FromProto(const pprof::Figures& in) {
+  for (int64_t value :
+       {in.alloc_objects(), in.alloc_bytes(), in.inuse_objects(), in.inuse_bytes(),
+        in.peak_objects(), in.peak_bytes(), in.temporary_objects(), in.temporary_bytes()}) {
+    if (IsOutOfRange(value)) return Damaged("a figure of a process is out of range");
+  }
+  if (in.domain() >= kDomainCount) return Damaged("a process has figures of an unknown domain");
+  return DomainFigures{
+      static_cast<Domain>(in.domain()),
+      {in.alloc_objects(), in.alloc_bytes(), in.inuse_objects(), in.inuse_bytes(),
+       in.peak_objects(), in.peak_bytes(), in.temporary_objects(), in.temporary_bytes()}};
+}
+
 absl::StatusOr<Process> FromProto(const pprof::Process& in) {
   if (IsOutOfRange(in.peak_bytes()) || IsOutOfRange(in.peak_bound()) ||
       IsOutOfRange(in.inherited_bytes())) {
@@ -67,10 +80,25 @@ absl::StatusOr<Process> FromProto(const pprof::Process& in) {
     return Damaged("the columns of a timeline differ in length");
   }
   out.timeline = FromProto(t);
+  out.group_size = in.group_size();
+  out.added_to = in.added_to();
+  for (const pprof::Figures& f : in.figures()) {
+    absl::StatusOr<DomainFigures> figures = FromProto(f);
+    if (!figures.ok()) return figures.status();
+    out.figures.push_back(*figures);
+  }
   for (const pprof::Module& m : in.module()) {
     out.modules.push_back({m.path(), m.build_id(), m.start(), m.end(), m.bias(), m.generation()});
   }
   return out;
+}
+
+// Whether a process may say that its samples are those of process `added_to` - 1.
+bool IsGroupRight(uint32_t added_to, const pprof::Extension& header) {
+  if (added_to == 0) return true;
+  if (added_to > static_cast<uint32_t>(header.process_size())) return false;
+  const pprof::Process& group = header.process(static_cast<int>(added_to - 1));
+  return group.group_size() > 0 && group.added_to() == 0;
 }
 
 class ProfileBuilder {
@@ -108,6 +136,9 @@ class ProfileBuilder {
       absl::StatusOr<Process> process = FromProto(in);
       if (!process.ok()) return process.status();
       profile_.processes.push_back(*std::move(process));
+      if (!IsGroupRight(in.added_to(), header)) {
+        return Damaged("a process was added to one that is no group");
+      }
     }
     for (const pprof::SourceLine& line : header.source_line()) {
       profile_.source_lines.push_back(

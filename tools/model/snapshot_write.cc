@@ -72,6 +72,19 @@ void ToProto(const std::vector<TimelineBucket>& timeline, pprof::Timeline* out) 
   }
 }
 
+void ToProto(const DomainFigures& figures, pprof::Figures* out) {
+  const Values& v = figures.values;
+  out->set_domain(static_cast<uint32_t>(figures.domain));
+  out->set_alloc_objects(v.alloc_objects);
+  out->set_alloc_bytes(v.alloc_bytes);
+  out->set_inuse_objects(v.inuse_objects);
+  out->set_inuse_bytes(v.inuse_bytes);
+  out->set_peak_objects(v.peak_objects);
+  out->set_peak_bytes(v.peak_bytes);
+  out->set_temporary_objects(v.temporary_objects);
+  out->set_temporary_bytes(v.temporary_bytes);
+}
+
 void ToProto(const Process& process, pprof::Process* out) {
   out->set_pid(process.pid);
   out->set_parent_pid(process.parent_pid);
@@ -94,6 +107,9 @@ void ToProto(const Process& process, pprof::Process* out) {
   for (const LossCount& loss : process.losses) ToProto(loss, out->add_loss());
   if (!process.timeline.empty()) ToProto(process.timeline, out->mutable_timeline());
   for (const Module& module : process.modules) ToProto(module, out->add_module());
+  out->set_group_size(process.group_size);
+  out->set_added_to(process.added_to);
+  for (const DomainFigures& figures : process.figures) ToProto(figures, out->add_figures());
 }
 
 // What pprof shows for a thread: its name, and its id because names repeat.
@@ -185,6 +201,7 @@ class SnapshotWriter {
       piece_.set_duration_nanos(profile_.processes[0].duration_ns);
     }
     for (const Process& process : profile_.processes) {
+      if (process.is_member()) continue;
       piece_.add_comment(StringIndex(
           absl::StrCat("process ", process.pid, ": ", absl::StrJoin(process.command, " "))));
     }

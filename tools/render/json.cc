@@ -48,6 +48,8 @@ Json ProcessJson(const Process& process) {
   json["end_status"] = has_status ? Json(process.end_status) : Json();
   json["peak_bytes"] = process.peak_bytes;
   json["peak_bound_bytes"] = process.peak_bound;
+  if (process.is_group()) json["processes"] = process.group_size;
+  if (process.is_member()) json["in_group"] = true;
   json["peak_elapsed_ns"] = process.peak_elapsed_ns < 0 ? Json() : Json(process.peak_elapsed_ns);
   return json;
 }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "tools/model/process_groups.h"
 #include "tools/render/terminal.h"
 #include "tools/render/units.h"
 
@@ -50,20 +51,37 @@ std::string NativePlaceText(const Place& place, GroupBy by) {
 
 }  // namespace
 
-Overview Summarize(const Profile& profile, const std::string& pick) {
-  Overview overview;
-  absl::StatusOr<std::vector<uint32_t>> picked = PickProcesses(profile, pick);
-  if (!picked.ok()) return overview;
+namespace {
+
+// Figures of each process; a member of a group has its own beside the group's.
+std::vector<Values> TotalsByProcess(const Profile& profile) {
   std::vector<Values> totals(profile.processes.size());
   for (const Sample& sample : profile.samples()) {
     if (sample.process < totals.size()) totals[sample.process] += sample.values;
   }
+  for (size_t i = 0; i < totals.size(); ++i) {
+    for (const DomainFigures& figures : profile.processes[i].figures) totals[i] += figures.values;
+  }
+  return totals;
+}
+
+}  // namespace
+
+Overview Summarize(const Profile& profile, const std::string& pick) {
+  Overview overview;
+  absl::StatusOr<std::vector<uint32_t>> picked = PickProcesses(profile, pick);
+  if (!picked.ok()) return overview;
+  const std::vector<Values> totals = TotalsByProcess(profile);
+  std::vector<bool> wanted(profile.processes.size(), false);
+  for (uint32_t i : *picked) wanted[i] = true;
   Values sum;
   std::vector<int64_t> allocations;
   std::map<std::string, LossCount> losses;
   for (uint32_t i : *picked) {
     const Process& process = profile.processes[i];
     overview.processes.push_back(&process);
+    if (process.is_member() && wanted[process.added_to - 1]) continue;  // counted there
+    overview.counted.push_back(&process);
     allocations.push_back(totals[i].alloc_objects);
     sum += totals[i];
     // Other programs' profiles have no measured peak; the samples are as good.
@@ -78,9 +96,10 @@ Overview Summarize(const Profile& profile, const std::string& pick) {
       overview.lost += loss.events;
     }
   }
-  overview.main = MainProcess(overview.processes, allocations);
-  for (size_t i = 0; i < overview.processes.size(); ++i) {
-    if (overview.processes[i] != overview.main && allocations[i] > 0) ++overview.others;
+  overview.main = MainProcess(overview.counted, allocations);
+  for (size_t i = 0; i < overview.counted.size(); ++i) {
+    if (overview.counted[i] == overview.main || allocations[i] <= 0) continue;
+    overview.others += std::max(overview.counted[i]->group_size, 1u);
   }
   overview.now_bytes = sum.inuse_bytes;
   overview.now_blocks = sum.inuse_objects;
@@ -114,7 +133,9 @@ std::string EndText(const Process& process) {
 std::string ProcessText(const Overview& overview) {
   if (overview.main == nullptr) return "no process";
   const Process& process = *overview.main;
-  std::string text = absl::StrCat(Printable(CommandText(process)), Printable(PythonText(process)));
+  std::string text =
+      absl::StrCat(Printable(process.is_group() ? GroupText(process) : CommandText(process)),
+                   Printable(PythonText(process)));
   const std::string end = EndText(process);
   if (!end.empty()) absl::StrAppend(&text, " ", end);
   if (overview.others > 0) {
@@ -147,7 +168,7 @@ std::vector<std::string> Notes(const Overview& overview) {
   std::vector<std::string> notes;
   uint32_t flags = 0;
   int64_t inherited = 0;
-  for (const Process* process : overview.processes) {
+  for (const Process* process : overview.counted) {
     flags |= process->flags;
     inherited += process->inherited_bytes;
   }
@@ -162,7 +183,7 @@ std::vector<std::string> Notes(const Overview& overview) {
                                  " were inherited through fork and are the parent's: not in the "
                                  "lines."));
   }
-  if (overview.processes.size() > 1 && overview.others > 0) {
+  if (overview.others > 0 || (overview.main != nullptr && overview.main->group_size > 1)) {
     notes.push_back("The peak is the sum of each process's own, which need not coincide.");
   }
   return notes;

@@ -25,8 +25,9 @@ struct Overview {
   int64_t temporary_bytes = 0;
   int64_t temporary_blocks = 0;
   uint64_t lost = 0;
-  std::vector<LossCount> losses;  // by reason
-  std::vector<const Process*> processes;
+  std::vector<LossCount> losses;          // by reason
+  std::vector<const Process*> processes;  // all that were chosen
+  std::vector<const Process*> counted;    // without members of groups that are among them
 };
 
 Overview Summarize(const Profile& profile, const std::string& pick);

@@ -41,6 +41,14 @@ inline std::string ProcessText(const Process& p) {
                   static_cast<int>(p.end), " ", p.end_status, " ");
   absl::StrAppend(&text, p.peak_bytes, " ", p.peak_bound, " ", p.peak_elapsed_ns, " ",
                   p.stack_depth, " ", p.flags, " ", p.inherited_bytes, "\n");
+  if (p.is_group()) absl::StrAppend(&text, " group of ", p.group_size, "\n");
+  if (p.is_member()) absl::StrAppend(&text, " added to ", p.added_to - 1, "\n");
+  for (const DomainFigures& f : p.figures) {
+    absl::StrAppend(&text, " ", DomainName(f.domain), " ", f.values.alloc_objects, " ",
+                    f.values.alloc_bytes, " ", f.values.inuse_objects, " ", f.values.inuse_bytes,
+                    " ", f.values.peak_objects, " ", f.values.peak_bytes, " ",
+                    f.values.temporary_objects, " ", f.values.temporary_bytes, "\n");
+  }
   for (const Thread& t : p.threads) {
     absl::StrAppend(&text, " thread ", t.tid, " ", t.name, " ", t.users, " ", t.ended, "\n");
   }
