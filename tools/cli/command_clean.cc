@@ -3,7 +3,6 @@
 // A region that is removed while its process lives loses all that it recorded: only files of
 // processes that have ended for certain go, unless --all says otherwise.
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "absl/strings/str_format.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/say.h"
+#include "tools/cli/session.h"
 #include "tools/read/processes.h"
 #include "tools/render/units.h"
 
@@ -39,12 +39,6 @@ bool MayGo(const RegionEntry& entry, bool all) {
   }
   if (!entry.status.ok()) return false;
   return !entry.alive();
-}
-
-// A folder run-PID-… whose `memtrace run` is gone.
-bool SessionIsOver(const std::string& folder) {
-  const size_t name = folder.rfind("/run-");
-  return name != std::string::npos && ProcessStart(std::atoi(folder.c_str() + name + 5)) == 0;
 }
 
 int Clean(const CleanOptions& options) {
@@ -71,6 +65,7 @@ int Clean(const CleanOptions& options) {
   for (const std::string& folder : folders) {
     if (!options.dry_run && SessionIsOver(folder)) {
       unlink((folder + "/libmemtrace.so").c_str());  // a link that `memtrace run` may have made
+      for (const std::string& path : EndedFiles(folder)) unlink(path.c_str());
       rmdir(folder.c_str());
     }
   }

@@ -4,13 +4,29 @@
 
 #include <cstdio>
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_format.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/region_table.h"
 #include "tools/cli/say.h"
+#include "tools/cli/session.h"
 #include "tools/read/processes.h"
 
 namespace memtrace {
+namespace {
+
+// Where a `memtrace run` that was killed left snapshots of processes that had ended before.
+std::vector<std::string> FoldersWithSnapshots() {
+  std::vector<std::string> found;
+  for (const std::string& folder : RegionFolders()) {
+    if (SessionIsOver(folder) && !EndedFiles(folder).empty()) found.push_back(folder);
+  }
+  return found;
+}
+
+}  // namespace
 
 void RegisterList(CLI::App& app, int* status) {
   auto json = std::make_shared<bool>(false);
@@ -28,6 +44,12 @@ void RegisterList(CLI::App& app, int* status) {
           "PROGRAM`");
     } else {
       std::fputs(RegionTable(entries, DescribeTerminal(STDOUT_FILENO).columns).c_str(), stdout);
+    }
+    for (const std::string& folder : FoldersWithSnapshots()) {
+      Say(
+          absl::StrFormat("processes that ended before their `memtrace run` was killed: memtrace "
+                          "report %s/ended-*.mtr",
+                          folder));
     }
   });
 }

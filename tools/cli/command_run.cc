@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "tools/cli/child.h"
 #include "tools/cli/commands.h"
+#include "tools/cli/ended_processes.h"
 #include "tools/cli/library_path.h"
 #include "tools/cli/rss_history.h"
 #include "tools/cli/say.h"
@@ -33,7 +35,9 @@ constexpr int kUsage = 2;
 constexpr int kOwnFailure = 125;
 constexpr int kCannotExecute = 126;
 constexpr int kNotFound = 127;
-constexpr int kStatusTicks = 5;  // of the child's ticks from one status line to the next
+// Of the child's ticks
+constexpr int kStatusTicks = 5;  // from one status line to the next
+constexpr int kEndedTicks = 4;   // from one look at processes that have ended to the next
 
 struct RunOptions {
   std::string output;
@@ -108,6 +112,7 @@ class Run {
   std::string session_;
   std::vector<std::pair<std::string, std::string>> variables_;
   RssHistory rss_;
+  std::unique_ptr<EndedProcesses> ended_;
   std::string output_;
   bool some_live_ = false;
 };
@@ -166,9 +171,11 @@ int Run::Main() {
   hooks.on_start = [&](int started) {
     pid = started;
     line = std::make_unique<StatusLine>(!options_.quiet, session_, pid);
+    ended_ = std::make_unique<EndedProcesses>(session_, pid);
   };
   hooks.on_tick = [&](int64_t elapsed_ns) {
     rss_.Sample(pid, absl::ToUnixNanos(absl::Now()));
+    if (tick % kEndedTicks == 0 && ended_ != nullptr) ended_->Poll();
     if (++tick % kStatusTicks == 0 && line != nullptr) line->Update(elapsed_ns);
   };
   hooks.on_stop = [&] {
@@ -206,8 +213,12 @@ bool Run::Collect(const ChildResult& child, Profile* profile) {
   const std::vector<RegionEntry> entries = SessionRegions(session_, child.pid);
   some_live_ = std::any_of(entries.begin(), entries.end(),
                            [](const RegionEntry& e) { return e.status.ok() && e.alive(); });
+  std::vector<RegionEntry> of_main;
+  std::copy_if(entries.begin(), entries.end(), std::back_inserter(of_main),
+               [&](const RegionEntry& e) { return e.pid == child.pid; });
   std::vector<std::string> problems;
-  *profile = LoadRegions(entries, &problems);
+  *profile = LoadRegions(of_main, &problems);
+  ended_->Finish(profile, &problems);
   for (const std::string& problem : problems) Say(problem);
   DescribeEnd(child, profile);
   return !profile->processes.empty();

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -89,6 +90,22 @@ std::vector<RegionEntry> SessionRegions(const std::string& session, int32_t main
   std::stable_sort(entries.begin(), entries.end(),
                    [&](const RegionEntry& a, const RegionEntry& b) { return rank(a) < rank(b); });
   return entries;
+}
+
+bool SessionIsOver(const std::string& folder) {
+  const size_t name = folder.rfind("/run-");
+  return name != std::string::npos && ProcessStart(std::atoi(folder.c_str() + name + 5)) == 0;
+}
+
+std::vector<std::string> EndedFiles(const std::string& folder) {
+  std::vector<std::string> files;
+  DIR* dir = opendir(folder.c_str());
+  if (dir == nullptr) return files;
+  while (const dirent* entry = readdir(dir)) {
+    if (absl::StartsWith(entry->d_name, "ended-")) files.push_back(folder + "/" + entry->d_name);
+  }
+  closedir(dir);
+  return files;
 }
 
 }  // namespace memtrace

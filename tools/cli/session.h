@@ -28,6 +28,12 @@ void RemoveSession(const std::string& session);
 // The regions of the session: first the last image of `main_pid`, then the others by age.
 std::vector<RegionEntry> SessionRegions(const std::string& session, int32_t main_pid);
 
+// Whether this is the folder of a `memtrace run` that is gone: run-PID-….
+bool SessionIsOver(const std::string& folder);
+
+// The snapshots of ended processes in it (ended_processes.h).
+std::vector<std::string> EndedFiles(const std::string& folder);
+
 }  // namespace memtrace
 
 #endif  // MEMTRACE_TOOLS_CLI_SESSION_H_
