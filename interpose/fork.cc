@@ -8,6 +8,7 @@
 #include "interpose/os/os.h"
 #include "interpose/python/frames.h"
 #include "interpose/recorder.h"
+#include "interpose/say_place.h"
 #include "interpose/site_tree.h"
 #include "interpose/threads.h"
 
@@ -132,7 +133,9 @@ bool StartChild() {
     return false;
   }
   if (t_inherited.live == nullptr) t_inherited = SumLive();
+  const bool had_file = g_region.path()[0] != 0;
   if (t_inherited.live == nullptr || !g_region.AdoptInChild(&file)) return false;
+  if (had_file && g_region.path()[0] == 0) SayPlace(file);
   ForgetSites();
   Thread* slot0 = ResetThreadsInChild();
   if (slot0 == nullptr) return false;

@@ -1,7 +1,6 @@
 #include "interpose/lifecycle.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "interpose/python/hooks.h"
 #include "interpose/real.h"
 #include "interpose/recorder.h"
+#include "interpose/say_place.h"
 #include "interpose/site_tree.h"
 #include "interpose/threads.h"
 
@@ -51,29 +51,13 @@ bool MakeTables() {
   return true;
 }
 
-void SayPrivate() {
-  const char* set = os::Environment("MEMTRACE_DIR");
-  char line[640];
-  if (set != nullptr && *set != 0) {
-    snprintf(line, sizeof line,
-             "MEMTRACE_DIR=%s cannot hold the live region (it must be a folder of yours with mode "
-             "0700 and room in it): the region is in private memory, no snapshot can be taken",
-             set);
-  } else {
-    snprintf(line, sizeof line,
-             "no folder for the live region (tried /dev/shm and TMPDIR): it is in private memory, "
-             "no snapshot can be taken");
-  }
-  os::Say(line);
-}
-
 void StartRecording() {
   // Before libc has its environment the loader itself is at work: too early to know what is wanted.
   if (environ == nullptr || g_started.exchange(true)) return;
   if (Wanted("MEMTRACE_DISABLE")) return;
   auto* gate = static_cast<GatePage*>(os::MapWipedInChild());
   if (gate == nullptr || !MakeTables()) return;
-  if (g_region.path()[0] == 0) SayPrivate();
+  SayPlace(g_region.file());
   Header* h = g_region.header();
   h->stack_depth = StackDepth();
   g_exact_peak = Wanted("MEMTRACE_EXACT_PEAK");

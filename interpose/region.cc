@@ -27,7 +27,19 @@ uint64_t StepEnd(uint64_t end_byte) {
 bool Region::Create() {
   process_start_ = os::ProcessStart();
   exec_index_ = 0;
-  if (!os::CreateRegionFile(process_start_, &exec_index_, &file_)) return false;
+  for (int place = 0; place < os::kPlaces; place++) {
+    if (!os::CreateRegionFile(place, process_start_, &exec_index_, &file_)) continue;
+    if (Begin()) return true;
+    header_ = nullptr;
+    for (auto& committed : committed_) committed.store(0);
+    for (auto& refused : refused_) refused.store(0);
+    os::DropRegionFile(place, &file_);
+  }
+  return false;
+}
+
+// False when there is not even room for the first records.
+bool Region::Begin() {
   if (!os::Commit(file_, 0, kFirstExtentOffset)) return false;
   header_ = reinterpret_cast<Header*>(file_.base);
   header_->next_offset.store(kFirstExtentOffset, std::memory_order_relaxed);
@@ -37,10 +49,11 @@ bool Region::Create() {
   if (file_.path[0] == 0) header_->flags |= kFlagPrivate;
   FillIdentity();
   // Id 0 means "none" in every section: reserve it.
-  ReserveBytes(8);
-  for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules}) Reserve(id, 1);
-  Reserve(kSites, kSitesPerSmallPage);
-  return true;
+  bool ok = ReserveBytes(8) != kNone;
+  for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules}) {
+    ok = ok && Reserve(id, 1) != kNone;
+  }
+  return ok && Reserve(kSites, kSitesPerSmallPage) != kNone;
 }
 
 void Region::FillIdentity() {
@@ -176,7 +189,15 @@ static uint64_t EndOfExtents(const Header& header) {
 bool Region::PrepareChild(os::RegionFile* file) {
   exec_index_ = 0;
   process_start_ = os::ProcessStart();
-  if (!os::CreateRegionFile(process_start_, &exec_index_, file)) return false;
+  for (int place = 0; place < os::kPlaces; place++) {
+    if (!os::CreateRegionFile(place, process_start_, &exec_index_, file)) continue;
+    if (CopyTo(file)) return true;
+    os::DropRegionFile(place, file);
+  }
+  return false;
+}
+
+bool Region::CopyTo(os::RegionFile* file) const {
   if (file->bytes != file_.bytes || !os::Commit(*file, 0, kFirstExtentOffset)) return false;
   memcpy(file->base, file_.base, kHeaderBytes);
   auto* header = reinterpret_cast<Header*>(file->base);
@@ -201,6 +222,7 @@ bool Region::AdoptInChild(os::RegionFile* file) {
                            RecordBytes(static_cast<SectionId>(id));
     committed_[id].store((bytes + 4095) & ~uint64_t{4095});
   }
+  for (auto& refused : refused_) refused.store(0);
   for (LossCounter& lost : header_->lost) {
     lost.events.store(0);
     lost.bytes.store(0);

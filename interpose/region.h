@@ -29,6 +29,7 @@ class Region {
 
   Header* header() const { return header_; }
   const char* path() const { return file_.path; }
+  const os::RegionFile& file() const { return file_; }
   bool exists() const { return header_ != nullptr; }
 
   // Reserves `count` records and backs them with memory. Index of the first, or kNone.
@@ -58,7 +59,9 @@ class Region {
  private:
   bool CommitSection(SectionId id, uint64_t end_byte);
   uint64_t ExtentOffset(SectionId id, int extent);
+  bool Begin();
   void FillIdentity();
+  bool CopyTo(os::RegionFile* file) const;
   bool CopySection(const os::RegionFile& to, SectionId id) const;
 
   os::RegionFile file_;

@@ -7,8 +7,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
+#include "core/places.h"
 #include "interpose/os/os.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -37,35 +39,45 @@ size_t ReadLink(const char* path, char* out, size_t bytes) {
 
 size_t WorkingDir(char* out, size_t bytes) { return ReadLink("/proc/self/cwd", out, bytes); }
 
-// Makes the folder if it is missing; true when it is ours alone.
-static bool PrivateFolder(const char* path) {
-  if (mkdir(path, 0700) != 0 && errno != EEXIST) return false;
+// Makes the folder if it is missing; 0 when it is ours alone and has room.
+static int PrivateFolder(const char* path) {
+  if (mkdir(path, 0700) != 0 && errno != EEXIST) return errno;
   struct stat st;
-  if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode)) return false;
-  return st.st_uid == UserId() && (st.st_mode & 077) == 0;
+  if (lstat(path, &st) != 0) return errno;
+  if (!S_ISDIR(st.st_mode) || st.st_uid != UserId() || (st.st_mode & 077) != 0) return kNotPrivate;
+  struct statfs fs;
+  // No blocks at all: a file system that does not count them.
+  if (statfs(path, &fs) != 0 || fs.f_blocks == 0) return 0;
+  return fs.f_bavail * static_cast<uint64_t>(fs.f_bsize) < kLeastRoom ? ENOSPC : 0;
 }
 
-static bool RegionFolder(int choice, char* out, size_t bytes) {
+int RegionFolder(int place, char* out, size_t bytes) {
   const char* set = Environment("MEMTRACE_DIR");
+  const char* tmp = Environment("TMPDIR");
+  int length;
   if (set != nullptr && *set != 0) {
-    if (choice > 0) return false;  // asked for one place: no other will do
-    snprintf(out, bytes, "%s", set);
-  } else if (choice == 0) {
-    snprintf(out, bytes, "/dev/shm/memtrace-%u", UserId());
+    if (place > 0) return ENOENT;  // asked for one place: no other will do
+    length = snprintf(out, bytes, "%s", set);
   } else {
-    const char* tmp = Environment("TMPDIR");
-    snprintf(out, bytes, "%s/memtrace-%u", tmp != nullptr && *tmp != 0 ? tmp : "/tmp", UserId());
+    const char* root = tmp != nullptr && *tmp != 0 ? tmp : kTemporary;
+    length = snprintf(out, bytes, "%s/memtrace-%u", place == 0 ? kSharedMemory : root, UserId());
   }
-  return PrivateFolder(out);
+  return length >= 0 && static_cast<size_t>(length) < bytes ? 0 : ENAMETOOLONG;
 }
 
-// A file-size limit would kill the host with SIGXFSZ, an address-space limit would starve it.
-static size_t AffordableBytes() {
-  size_t bytes = size_t{16} << 30;
+static void LimitTo(size_t* bytes, __rlimit_resource resource, size_t share) {
   rlimit limit;
-  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes) bytes = limit.rlim_cur;
-  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur / 8 < bytes) bytes = limit.rlim_cur / 8;
-  return bytes & ~size_t{4095};
+  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  if (limit.rlim_cur / share < *bytes) *bytes = limit.rlim_cur / share & ~size_t{4095};
+}
+
+// A file-size limit would kill the host with SIGXFSZ; limits of address space and of private memory
+// would starve it.
+static size_t AffordableBytes(bool file) {
+  size_t bytes = size_t{16} << 30;
+  LimitTo(&bytes, RLIMIT_AS, 8);
+  LimitTo(&bytes, file ? RLIMIT_FSIZE : RLIMIT_DATA, file ? 1 : 8);
+  return bytes;
 }
 
 static int OpenExclusive(const char* folder, uint64_t process_start, uint32_t* exec_index,
@@ -79,42 +91,66 @@ static int OpenExclusive(const char* folder, uint64_t process_start, uint32_t* e
   return -1;
 }
 
-static bool MapFile(const char* folder, uint64_t process_start, uint32_t* exec_index, size_t bytes,
-                    RegionFile* out) {
+// 0, or the errno of what failed.
+static int MapFile(const char* folder, uint64_t process_start, uint32_t* exec_index, size_t bytes,
+                   RegionFile* out) {
   const int fd = OpenExclusive(folder, process_start, exec_index, out->path, sizeof out->path);
-  if (fd < 0) return false;
-  void* base = MAP_FAILED;
-  if (ftruncate(fd, static_cast<off_t>(bytes)) == 0) {
-    base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-  }
-  close(fd);
-  if (base == MAP_FAILED) {
-    unlink(out->path);
-    out->path[0] = 0;
-    return false;
-  }
-  madvise(base, bytes, MADV_DONTDUMP);
-  out->base = static_cast<char*>(base);
-  out->bytes = bytes;
-  return true;
-}
-
-bool CreateRegionFile(uint64_t process_start, uint32_t* exec_index, RegionFile* out) {
-  char folder[384];
-  const size_t most = AffordableBytes();
-  for (int choice = 0; choice < 2; choice++) {
-    if (!RegionFolder(choice, folder, sizeof folder)) continue;
-    for (size_t bytes = most; bytes >= (size_t{1} << 20); bytes /= 8) {
-      if (MapFile(folder, process_start, exec_index, bytes, out)) return true;
+  int error = errno;
+  if (fd >= 0) {
+    void* base = MAP_FAILED;
+    if (ftruncate(fd, static_cast<off_t>(bytes)) == 0) {
+      base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     }
+    error = errno;
+    close(fd);
+    if (base != MAP_FAILED) {
+      madvise(base, bytes, MADV_DONTDUMP);
+      out->base = static_cast<char*>(base);
+      out->bytes = bytes;
+      return 0;
+    }
+    unlink(out->path);
   }
   out->path[0] = 0;
-  for (size_t bytes = most; bytes >= (size_t{1} << 20); bytes /= 8) {
+  return error;
+}
+
+static int CreateInFolder(int place, uint64_t process_start, uint32_t* exec_index,
+                          RegionFile* out) {
+  char folder[384];
+  int error = RegionFolder(place, folder, sizeof folder);
+  if (error == 0) error = PrivateFolder(folder);
+  if (error != 0) return error;
+  error = EFBIG;  // when the limits leave no room for any region
+  for (size_t bytes = AffordableBytes(true); bytes >= kLeastRoom; bytes /= 8) {
+    error = MapFile(folder, process_start, exec_index, bytes, out);
+    if (error == 0) break;
+  }
+  return error;
+}
+
+static bool CreatePrivate(RegionFile* out) {
+  out->path[0] = 0;
+  for (size_t bytes = AffordableBytes(false); bytes >= kLeastRoom; bytes /= 8) {
     out->base = static_cast<char*>(Reserve(bytes));
     out->bytes = bytes;
     if (out->base != nullptr) return true;
   }
   return false;
+}
+
+bool CreateRegionFile(int place, uint64_t process_start, uint32_t* exec_index, RegionFile* out) {
+  if (place >= kFolders) return CreatePrivate(out);
+  out->refusals[place] = CreateInFolder(place, process_start, exec_index, out);
+  return out->refusals[place] == 0;
+}
+
+void DropRegionFile(int place, RegionFile* file) {
+  if (file->path[0] != 0) unlink(file->path);
+  munmap(file->base, file->bytes);
+  file->base = nullptr;
+  file->path[0] = 0;
+  if (place < kFolders) file->refusals[place] = ENOSPC;
 }
 
 // Before Linux 5.14 pages cannot be populated with an error instead of a signal: ask the file.

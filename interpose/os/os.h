@@ -24,15 +24,25 @@ void* MapWipedInChild();
 // Makes one page of Reserve'd memory such a page.
 void WipeInChild(void* page);
 
+// Where a region may be, in the order of trying (core/places.h): the folder wanted, the one that
+// comes next, private memory.
+inline constexpr int kFolders = 2;
+inline constexpr int kPlaces = kFolders + 1;
+inline constexpr int kNotPrivate = -1;  // a refusal that is no errno: a folder open to others
+
 // The live region's file: created exclusively, owner only, `bytes` long and sparse.
 struct RegionFile {
   char* base = nullptr;  // mapped shared, or private when `path` is empty
   size_t bytes = 0;
   char path[512] = {};
+  int refusals[kFolders] = {};  // why each folder tried was not used: errno or kNotPrivate
 };
-// Creates the next free exec_index of this process in the region folder. False: nothing could be
-// mapped at all. `at` (optional): map over this address.
-bool CreateRegionFile(uint64_t process_start, uint32_t* exec_index, RegionFile* out);
+// The name of a folder; 0, or why there is none: ENOENT (no such place), ENAMETOOLONG.
+int RegionFolder(int place, char* out, size_t bytes);
+// Creates the next free exec_index of this process in that place. False: `refusals` says why.
+bool CreateRegionFile(int place, uint64_t process_start, uint32_t* exec_index, RegionFile* out);
+// Takes back what CreateRegionFile made, for want of room in it.
+void DropRegionFile(int place, RegionFile* file);
 // Backs [offset, offset + bytes) with memory, so that a later store cannot raise SIGBUS.
 bool Commit(const RegionFile& file, uint64_t offset, uint64_t bytes);
 // Replaces the mapping at `base` by `file`'s, which moves there.

@@ -1,0 +1,71 @@
+/* confined HOW: allocates, confines itself, allocates again, in a thread and in a child, too; says
+ * what came of it. HOW: nothing; chroot FOLDER; files N: no more than N descriptors; data KIB: no
+ * more than so much private memory. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static long churn(int rounds) {
+  enum { kKept = 64 };
+  unsigned char* kept[kKept] = {0};
+  long sum = 0;
+  for (int i = 0; i < rounds; i++) {
+    unsigned char** place = &kept[i * 7 % kKept];
+    if (*place) sum += **place;
+    const size_t bytes = 1 + (size_t)i * 31 % 900;
+    unsigned char* p = i % 3 ? realloc(*place, bytes) : (free(*place), malloc(bytes));
+    if (!p) return -1;
+    memset(p, i, bytes);
+    *place = p;
+  }
+  for (int i = 0; i < kKept; i++) free(kept[i]);
+  return sum;
+}
+
+static void* in_thread(void* result) {
+  *(long*)result = churn(3000);
+  return NULL;
+}
+
+static int limit(int resource, const char* text, rlim_t unit) {
+  const rlim_t value = strtoul(text, NULL, 10) * unit;
+  const struct rlimit limits = {value, value};
+  return setrlimit(resource, &limits);
+}
+
+static int confine(const char* how, const char* value) {
+  if (strcmp(how, "nothing") == 0) return 0;
+  if (strcmp(how, "chroot") == 0) return chroot(value) == 0 ? chdir("/") : -1;
+  if (strcmp(how, "files") == 0) return limit(RLIMIT_NOFILE, value, 1);
+  if (strcmp(how, "data") == 0) return limit(RLIMIT_DATA, value, 1024);
+  return -1;
+}
+
+int main(int argc, char** argv) {
+  alarm(60);
+  const long before = churn(3000);
+  if (argc < 2 || confine(argv[1], argc > 2 ? argv[2] : "") != 0) return 64;
+  const long after = churn(3000);
+  long other = 0;
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, in_thread, &other) != 0) return 2;
+  pthread_join(thread, NULL);
+  fflush(stdout);
+  const pid_t child = fork();
+  if (child < 0) return 3;
+  if (child == 0) _exit(churn(3000) == before ? 5 : 6);
+  int status = 0;
+  if (waitpid(child, &status, 0) != child) return 4;
+  printf("%ld %ld %ld %d\n", before, after, other, WEXITSTATUS(status));
+  fflush(stdout);
+  char c;
+  while (read(0, &c, 1) == 1) continue;
+  return 0;
+}
