@@ -122,9 +122,13 @@ absl::Status Run::Prepare() {
   output_ = AbsolutePath(options_.output);
   absl::StatusOr<std::string> library = FindLibrary();
   if (!library.ok()) return library.status();
-  absl::StatusOr<std::string> session = MakeSession();
+  std::string refused;
+  absl::StatusOr<std::string> session = MakeSession(&refused);
   if (!session.ok()) return session.status();
   session_ = *session;
+  if (!refused.empty() && !options_.quiet) {
+    Say(absl::StrCat(refused, "; the records are in ", FolderOf(session_)));
+  }
   library = PreloadablePath(*library, session_);
   if (!library.ok()) return library.status();
   // After what is there: other preloaded libraries keep their place.

@@ -133,8 +133,8 @@ void CheckKernel(std::vector<Finding>* findings) {
 }
 
 void CheckFolder(std::vector<Finding>* findings) {
-  const std::string folder = PreferredRegionFolder();
-  absl::StatusOr<std::string> session = MakeSession();
+  std::string refused = "a folder on tmpfs is better";
+  absl::StatusOr<std::string> session = MakeSession(&refused);
   if (!session.ok()) {
     findings->push_back(Fail("records", std::string(session.status().message()),
                              "set MEMTRACE_DIR to a folder of your own (mode 700), best on tmpfs"));
@@ -155,7 +155,7 @@ void CheckFolder(std::vector<Finding>* findings) {
                              "(docker run --shm-size=512m), or set MEMTRACE_DIR"));
   } else if (!memory) {
     findings->push_back(Warn(
-        "records", what, "programs may wait for the disk now and then; /dev/shm cannot be used"));
+        "records", what, absl::StrCat("programs may wait for the disk now and then; ", refused)));
   } else {
     findings->push_back(Ok("records", what));
   }

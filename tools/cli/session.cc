@@ -2,56 +2,79 @@
 
 #include <dirent.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "core/places.h"
 
 namespace memtrace {
 namespace {
 
-// The folder above, made if missing; "" and *why when it is not ours alone.
-bool MakePrivate(const std::string& folder, std::string* why) {
+// As the library sees it: where no room is left, its regions would not be.
+bool HasRoom(const std::string& folder) {
+  struct statfs info;
+  if (statfs(folder.c_str(), &info) != 0 || info.f_blocks == 0) return true;
+  return info.f_bavail * static_cast<uint64_t>(info.f_bsize) >= kLeastRoom;
+}
+
+// The folder above, made if missing; "" or why it cannot be used.
+std::string WhyNot(const std::string& folder) {
   struct stat info;
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
-    *why = absl::StrFormat("%s: cannot be made: %s", folder, std::strerror(errno));
-  } else if (lstat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-    *why = absl::StrFormat("%s: not a folder", folder);
-  } else if (info.st_uid != geteuid() || (info.st_mode & 077) != 0) {
-    *why = absl::StrFormat("%s: open to others; chmod 700 it, or set MEMTRACE_DIR", folder);
-  } else {
-    return true;
+    return absl::StrFormat("%s: cannot be made: %s", folder, std::strerror(errno));
   }
-  return false;
+  if (lstat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+    return absl::StrFormat("%s: not a folder", folder);
+  }
+  if (info.st_uid != geteuid() || (info.st_mode & 077) != 0) {
+    return absl::StrFormat("%s: open to others; chmod 700 it, or set MEMTRACE_DIR", folder);
+  }
+  if (!HasRoom(folder)) {
+    return absl::StrFormat("%s: no room is left there; free some, or set MEMTRACE_DIR", folder);
+  }
+  return "";
+}
+
+// The session's folder in that one; "" and *why when none can be made.
+std::string MakeIn(const std::string& root, std::string* why) {
+  *why = WhyNot(root);
+  if (!why->empty()) return "";
+  std::string folder = absl::StrFormat("%s/run-%d-XXXXXX", root, getpid());
+  if (mkdtemp(folder.data()) == nullptr) {
+    *why = absl::StrFormat("%s: no folder can be made in it: %s", root, std::strerror(errno));
+    return "";
+  }
+  // The program may change its folder: what it inherits must be absolute.
+  char resolved[PATH_MAX];
+  return realpath(folder.c_str(), resolved) != nullptr ? std::string(resolved) : folder;
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> MakeSession() {
-  std::vector<std::string> roots = {PreferredRegionFolder()};
-  if (const char* set = getenv("MEMTRACE_DIR"); set == nullptr || *set == '\0') {
-    const char* tmp = getenv("TMPDIR");
-    roots.push_back(absl::StrFormat("%s/memtrace-%d", tmp != nullptr && *tmp != '\0' ? tmp : "/tmp",
-                                    geteuid()));
-  }
-  std::string why;
-  for (const std::string& root : roots) {
-    if (!MakePrivate(root, &why)) continue;
-    std::string folder = absl::StrFormat("%s/run-%d-XXXXXX", root, getpid());
-    if (mkdtemp(folder.data()) != nullptr) {
-      // The program may change its folder: what it inherits must be absolute.
-      char resolved[PATH_MAX];
-      return realpath(folder.c_str(), resolved) != nullptr ? std::string(resolved) : folder;
+absl::StatusOr<std::string> MakeSession(std::string* refused) {
+  std::vector<std::string> reasons;
+  for (const std::string& root : RegionRoots()) {
+    std::string why;
+    std::string folder = MakeIn(root, &why);
+    if (folder.empty()) {
+      reasons.push_back(why);
+      continue;
     }
-    why = absl::StrFormat("%s: no folder can be made in it: %s", root, std::strerror(errno));
+    if (refused != nullptr && !reasons.empty()) *refused = reasons.front();
+    return folder;
   }
-  return absl::UnavailableError(absl::StrCat("no place for the records: ", why));
+  return absl::UnavailableError(
+      absl::StrCat("no place for the records: ", absl::StrJoin(reasons, "; ")));
 }
 
 absl::StatusOr<std::string> PreloadablePath(const std::string& library,

@@ -15,8 +15,9 @@
 
 namespace memtrace {
 
-// Makes the folder; its path.
-absl::StatusOr<std::string> MakeSession();
+// Makes the folder in the first place that can hold regions; its path. `refused` (optional): why
+// that is not the first place of all, one sentence; else left as it is.
+absl::StatusOr<std::string> MakeSession(std::string* refused = nullptr);
 
 // A path of the library that LD_PRELOAD can hold: the loader splits at spaces and colons, so a path
 // with one of them is reached through a link in the session's folder.

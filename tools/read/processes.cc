@@ -20,6 +20,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "core/places.h"
 #include "tools/read/figures.h"
 #include "tools/read/region_file.h"
 #include "tools/read/section_view.h"
@@ -76,7 +77,11 @@ bool RunsAnotherProgram(const RegionEntry& entry) {
 
 EndKind StateOf(const RegionEntry& entry, bool ended) {
   if (ended) return EndKind::kExited;
-  if (ProcessStart(entry.pid) != entry.process_start) return EndKind::kDied;
+  const uint64_t start = ProcessStart(entry.pid);
+  // A process without /proc, below chroot for one, does not know when it started.
+  if (start == 0 || (entry.process_start != 0 && entry.process_start != start)) {
+    return EndKind::kDied;
+  }
   return RunsAnotherProgram(entry) ? EndKind::kReplacedByExec : EndKind::kRunning;
 }
 
@@ -100,29 +105,17 @@ bool NameMatches(const RegionEntry& entry, absl::string_view name) {
 
 }  // namespace
 
-std::string PreferredRegionFolder() {
-  if (const char* set = getenv("MEMTRACE_DIR"); set != nullptr && *set != '\0') return set;
-  struct stat info;
-  if (stat("/dev/shm", &info) == 0 && S_ISDIR(info.st_mode) && access("/dev/shm", W_OK) == 0) {
-    return absl::StrFormat("/dev/shm/memtrace-%d", geteuid());
-  }
+std::vector<std::string> RegionRoots() {
+  if (const char* set = getenv("MEMTRACE_DIR"); set != nullptr && *set != '\0') return {set};
   const char* tmp = getenv("TMPDIR");
-  return absl::StrFormat("%s/memtrace-%d", tmp != nullptr && *tmp != '\0' ? tmp : "/tmp",
-                         geteuid());
+  return {absl::StrFormat("%s/memtrace-%d", kSharedMemory, geteuid()),
+          absl::StrFormat("%s/memtrace-%d", tmp != nullptr && *tmp != '\0' ? tmp : kTemporary,
+                          geteuid())};
 }
 
 std::vector<std::string> RegionFolders() {
-  std::vector<std::string> roots;
-  if (const char* set = getenv("MEMTRACE_DIR"); set != nullptr && *set != '\0') {
-    roots.emplace_back(set);
-  } else {
-    const char* tmp = getenv("TMPDIR");
-    roots.push_back(absl::StrFormat("/dev/shm/memtrace-%d", geteuid()));
-    roots.push_back(absl::StrFormat("%s/memtrace-%d", tmp != nullptr && *tmp != '\0' ? tmp : "/tmp",
-                                    geteuid()));
-  }
   std::vector<std::string> folders;
-  for (const std::string& root : roots) {
+  for (const std::string& root : RegionRoots()) {
     if (!IsOwnFolder(root)) continue;
     folders.push_back(root);
     for (const std::string& name : Names(root)) {

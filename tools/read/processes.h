@@ -40,12 +40,11 @@ struct RegionEntry {
   bool alive() const { return state == EndKind::kRunning; }
 };
 
-// Where regions are: MEMTRACE_DIR if set, else the folders the library tries in turn. Session
-// folders are included. Existing ones of this user only.
-std::vector<std::string> RegionFolders();
+// The folders that the library tries in turn (core/places.h), existing or not.
+std::vector<std::string> RegionRoots();
 
-// The folder that the library would use now, existing or not.
-std::string PreferredRegionFolder();
+// Those that exist and are this user's, with the session folders in them.
+std::vector<std::string> RegionFolders();
 
 // All regions in those folders; oldest first.
 std::vector<RegionEntry> FindRegions(const std::vector<std::string>& folders);
