@@ -141,7 +141,7 @@ bool StartChild() {
   if (slot0 == nullptr) return false;
   BeginTotals(BookInherited(slot0, t_inherited));
   Drop(&t_inherited);
-  DescribeProcess();
+  DescribeProcess(/*forked=*/true);
   g_region.header()->magic.store(kRegionMagic, std::memory_order_release);
   const bool watch =
       python::g_reader.is_initialized != nullptr && python::g_reader.is_initialized() == 0;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "interpose/command_line.h"
 #include "interpose/fork.h"
 #include "interpose/native.h"
 #include "interpose/os/os.h"
@@ -63,7 +64,7 @@ void StartRecording() {
   g_exact_peak = Wanted("MEMTRACE_EXACT_PEAK");
   if (g_exact_peak) h->flags |= kFlagExactPeak;
   if (h->stack_depth != 0) h->flags |= kFlagStacksTruncated;
-  DescribeProcess();
+  DescribeProcess(/*forked=*/false);
   os::InitModules();
   if (g_real.malloc == nullptr) ResolveReal();
   g_live_table.SetSharedGranules(!os::IsLibcFunction(reinterpret_cast<void*>(g_real.malloc)));
@@ -102,12 +103,18 @@ __attribute__((destructor)) void Destruct() {
 
 }  // namespace
 
-void DescribeProcess() {
+void DescribeProcess(bool forked) {
   constexpr size_t kBytes = 256 * 1024;
   auto* text = static_cast<char*>(os::Reserve(kBytes));
   if (text == nullptr) return;
   Header* h = g_region.header();
-  h->command = InternString(text, os::ReadFile("/proc/self/cmdline", text, kBytes));
+  const bool no_arguments = Wanted("MEMTRACE_NO_ARGS");
+  // A forked child has its parent's name already. It may have given itself a title since, in which
+  // names and arguments cannot be told apart.
+  if (!forked || !no_arguments) {
+    const size_t bytes = os::ReadFile("/proc/self/cmdline", text, kBytes);
+    h->command = InternString(text, no_arguments ? NameBytes(text, bytes) : bytes);
+  }
   h->executable = InternString(text, os::ReadLink("/proc/self/exe", text, 4096));
   h->working_dir = InternString(text, os::WorkingDir(text, 4096));
   os::Release(text, kBytes);

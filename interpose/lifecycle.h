@@ -12,7 +12,7 @@ bool OpenGate();
 bool IsRecording();
 
 // Writes command, executable and working directory to the region's header.
-void DescribeProcess();
+void DescribeProcess(bool forked);
 
 }  // namespace memtrace
 

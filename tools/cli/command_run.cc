@@ -44,6 +44,7 @@ struct RunOptions {
   bool force = false;
   int stack_depth = -1;
   bool exact_peak = false;
+  bool no_args = false;
   bool no_summary = false;
   bool quiet = false;
   std::vector<std::string> program;
@@ -142,6 +143,7 @@ absl::Status Run::Prepare() {
     variables_.emplace_back("MEMTRACE_STACK_DEPTH", absl::StrCat(options_.stack_depth));
   }
   if (options_.exact_peak) variables_.emplace_back("MEMTRACE_EXACT_PEAK", "1");
+  if (options_.no_args) variables_.emplace_back("MEMTRACE_NO_ARGS", "1");
   if (options_.quiet) variables_.emplace_back("MEMTRACE_QUIET", "1");
   return absl::OkStatus();
 }
@@ -305,6 +307,8 @@ void RegisterRun(CLI::App& app, int* status) {
   command->add_flag("--exact-peak", options->exact_peak,
                     "Make the peak exact with several threads, too: slower where they allocate "
                     "at once");
+  command->add_flag("--no-args", options->no_args,
+                    "Do not record the program's arguments, which may hold secrets: its name only");
   command->add_flag("--no-summary", options->no_summary, "No summary at the end");
   command->add_flag("-q,--quiet", options->quiet, "No status line, no summary; errors only");
   command->prefix_command();
