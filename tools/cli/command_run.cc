@@ -1,5 +1,6 @@
 // memtrace run: starts a program under the library, watches it, and reports at its end.
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/ended_processes.h"
 #include "tools/cli/library_path.h"
+#include "tools/cli/oom_watch.h"
 #include "tools/cli/rss_history.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
@@ -114,6 +116,7 @@ class Run {
   std::vector<std::pair<std::string, std::string>> variables_;
   RssHistory rss_;
   std::unique_ptr<EndedProcesses> ended_;
+  OomWatch oom_;
   std::string output_;
   bool some_live_ = false;
 };
@@ -176,12 +179,14 @@ int Run::Main() {
   ChildHooks hooks;
   hooks.on_start = [&](int started) {
     pid = started;
+    oom_.Sample(pid);
     line = std::make_unique<StatusLine>(!options_.quiet, session_, pid);
     ended_ = std::make_unique<EndedProcesses>(session_, pid);
   };
   hooks.on_tick = [&](int64_t elapsed_ns) {
     rss_.Sample(pid, absl::ToUnixNanos(absl::Now()));
     if (tick % kEndedTicks == 0 && ended_ != nullptr) ended_->Poll();
+    oom_.Sample(pid);
     if (++tick % kStatusTicks == 0 && line != nullptr) line->Update(elapsed_ns);
   };
   hooks.on_stop = [&] {
@@ -269,6 +274,7 @@ int Run::Report(const ChildResult& child) {
     SummaryOptions summary;
     summary.terminal = DescribeTerminal(STDERR_FILENO);
     summary.saved_path = saved == "-" ? "" : saved;
+    if (child.signaled && child.status == SIGKILL) summary.killed_because = oom_.Struck();
     std::fputs(RenderRunSummary(profile, summary).c_str(), stderr);
   }
   if (saved.empty()) return status == 0 ? kOwnFailure : status;

@@ -1,5 +1,7 @@
 #include "tools/render/summary.h"
 
+#include <string.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -24,10 +26,10 @@ struct Line {
   std::string share;
 };
 
-// The table at peak by own lines; by plain lines where no line is the program's own.
-Table PeakTable(const Profile& profile) {
+// The table by own lines; by plain lines where no line is the program's own.
+Table TableAt(const Profile& profile, Metric metric) {
   View view;
-  view.metric = Metric::kPeak;
+  view.metric = metric;
   view.own = true;
   absl::StatusOr<Table> own = Aggregate(profile, view);
   if (own.ok()) {
@@ -58,8 +60,10 @@ std::vector<Line> Lines(const Profile& profile, const Table& table, int top) {
     const std::string source = row.frames.empty() ? "" : sources.Text(*row.frames[0]);
     std::string place = RowText(row, by);
     if (!source.empty()) place = absl::StrCat(Pad(place, place_width + kGap, true), source);
-    lines.push_back({place, FormatSize(row.values.peak_bytes), FormatCount(row.values.peak_objects),
-                     FormatShare(row.values.peak_bytes, table.whole.peak_bytes)});
+    const Metric metric = table.view.metric;
+    const int64_t size = SizeOf(row.values, metric);
+    lines.push_back({place, FormatSize(size), FormatCount(CountOf(row.values, metric)),
+                     FormatShare(size, SizeOf(table.whole, metric))});
   }
   return lines;
 }
@@ -92,14 +96,45 @@ std::string Layout(std::vector<Line> lines, const Terminal& terminal, const std:
   return out;
 }
 
+std::string Titled(const Profile& profile, const SummaryOptions& options, const Table& table,
+                   const std::string& title) {
+  std::vector<Line> lines = Lines(profile, table, options.top);
+  return lines.empty() ? "" : Layout(std::move(lines), options.terminal, title);
+}
+
+// "killed by signal 9 (out of memory: ...)"; "" when the program was not killed.
+std::string KilledText(const Profile& profile, const std::string& why) {
+  for (const Process& process : profile.processes) {
+    if (process.end != EndKind::kSignaled) continue;
+    return absl::StrCat("killed by signal ", process.end_status,
+                        why.empty() ? "" : absl::StrCat(" (", Printable(why), ")"));
+  }
+  return "";
+}
+
+// What was live when the program was killed, and what was at its peak: often the same.
+std::string KilledTables(const Profile& profile, const SummaryOptions& options) {
+  const Table last = TableAt(profile, Metric::kNow);
+  const Table peak = TableAt(profile, Metric::kPeak);
+  const std::string by_last = ViewText(last.view).substr(strlen("now"));
+  const std::string by_peak = ViewText(peak.view).substr(strlen("at peak"));
+  if (Titled(profile, options, last, "") == Titled(profile, options, peak, "")) {
+    return Titled(profile, options, peak, absl::StrCat("at peak and when killed", by_peak));
+  }
+  return absl::StrCat(Titled(profile, options, last, absl::StrCat("when killed", by_last)),
+                      Titled(profile, options, peak, absl::StrCat("at peak", by_peak)));
+}
+
 }  // namespace
 
 std::string RenderRunSummary(const Profile& profile, const SummaryOptions& options) {
   std::string out = RenderHeader(profile, "", options.terminal);
-  const Table table = PeakTable(profile);
-  std::vector<Line> lines = Lines(profile, table, options.top);
-  if (!lines.empty()) {
-    absl::StrAppend(&out, Layout(std::move(lines), options.terminal, ViewText(table.view)));
+  const std::string killed = KilledText(profile, options.killed_because);
+  if (killed.empty()) {
+    const Table peak = TableAt(profile, Metric::kPeak);
+    absl::StrAppend(&out, Titled(profile, options, peak, ViewText(peak.view)));
+  } else {
+    absl::StrAppend(&out, killed, "\n", KilledTables(profile, options));
   }
   if (!options.saved_path.empty()) {
     const std::string path = Printable(options.saved_path);

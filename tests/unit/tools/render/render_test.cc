@@ -319,6 +319,24 @@ TEST(Summary, ReadsAsDesigned) {
             "saved memtrace-main.4711.mtr   next: memtrace report memtrace-main.4711.mtr\n");
 }
 
+TEST(Summary, OfAProgramThatWasKilledShowsBothMoments) {
+  Profile profile = SmallProfile();
+  profile.processes[0].end = EndKind::kSignaled;
+  profile.processes[0].end_status = 9;
+  SummaryOptions options;
+  options.killed_because = "out of memory: for a test";
+  EXPECT_EQ(RenderRunSummary(profile, options),
+            "memtrace  python main.py (CPython 3.12.1) killed by SIGKILL after 1.8 s\n"
+            "          peak 14.3 MiB   now 6057 KiB   74 allocations   0 lost\n"
+            "killed by signal 9 (out of memory: for a test)\n"
+            "when killed, by your own lines                size  count   share\n"
+            "  main.py:4  df = pd.read_csv(p)          4883 KiB      9  80.6 %\n"
+            "  main.py:9  df['OrderYear'] = years(df)  1174 KiB      4  19.4 %\n"
+            "at peak, by your own lines                    size  count   share\n"
+            "  main.py:4  df = pd.read_csv(p)          11.8 MiB     14  82.7 %\n"
+            "  main.py:9  df['OrderYear'] = years(df)  1564 KiB     43  10.7 %\n");
+}
+
 TEST(Summary, OfAProgramWithoutPythonShowsItsCallers) {
   Profile profile;
   Process process;
@@ -330,6 +348,8 @@ TEST(Summary, OfAProgramWithoutPythonShowsItsCallers) {
   const std::string text = RenderRunSummary(profile, {});
   EXPECT_THAT(text, HasSubstr("at peak, by line"));
   EXPECT_THAT(text, HasSubstr("a.out+0x1234"));
+  profile.processes[0].end = EndKind::kSignaled;
+  EXPECT_THAT(RenderRunSummary(profile, {}), HasSubstr("\nat peak and when killed, by line"));
   EXPECT_THAT(RenderRunSummary(Profile(), {}), HasSubstr("no process"));
 }
 
