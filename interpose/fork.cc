@@ -1,7 +1,6 @@
 #include "interpose/fork.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 #include "interpose/cells.h"
 #include "interpose/lifecycle.h"
@@ -11,6 +10,11 @@
 #include "interpose/say_place.h"
 #include "interpose/site_tree.h"
 #include "interpose/threads.h"
+
+// What pthread_atfork calls. Not every C library has it: see os::IsGlibc.
+extern "C" int __register_atfork(void (*before)(), void (*parent)(), void (*child)(), void* owner)
+    __attribute__((weak));
+extern "C" void* __dso_handle;
 
 namespace memtrace {
 namespace {
@@ -122,7 +126,10 @@ void BeginTotals(int64_t inherited) {
 
 }  // namespace
 
-void InstallForkHandlers() { pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild); }
+void InstallForkHandlers() {
+  if (__register_atfork == nullptr) return;
+  __register_atfork(BeforeFork, AfterForkInParent, AfterForkInChild, &__dso_handle);
+}
 
 bool StartChild() {
   // Off until it has worked, so that nothing is ever written to the parent's region.

@@ -26,7 +26,14 @@
 
 extern char** environ;
 
+// Weak, so that the library can be loaded by musl, too, which has none of them: it does nothing
+// there, but the program would not start if it could not be loaded.
+extern "C" const char* gnu_get_libc_version() __attribute__((weak));
+extern "C" decltype(dladdr1) dladdr1 __attribute__((weak));
+
 namespace memtrace::os {
+
+bool IsGlibc() { return gnu_get_libc_version != nullptr; }
 
 void* Reserve(size_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
