@@ -66,6 +66,9 @@ std::string WhyUntraceableElf(const std::string& content) {
   Elf64_Ehdr header;
   if (content.size() < sizeof(header)) return "";
   std::memcpy(&header, content.data(), sizeof(header));
+  if (header.e_ident[EI_CLASS] == ELFCLASS32) {
+    return "it is a 32-bit program, and this memtrace is made for 64-bit ones";
+  }
   if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != OwnMachine()) {
     return "it is made for another kind of processor than this memtrace";
   }

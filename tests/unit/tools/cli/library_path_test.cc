@@ -62,7 +62,7 @@ TEST_F(LibraryPathTest, KnowsWhatCannotBeTraced) {
   }
   std::string elf(64, '\0');
   elf.replace(0, 6, "\177ELF\001\001", 6);  // 32 bits
-  EXPECT_THAT(WhyUntraceable(Write("elf32", elf, 0755)), HasSubstr("another kind of processor"));
+  EXPECT_THAT(WhyUntraceable(Write("elf32", elf, 0755)), HasSubstr("a 32-bit program"));
   EXPECT_EQ(WhyUntraceable(Write("cut", elf.substr(0, 20), 0755)), "");
 }
 
