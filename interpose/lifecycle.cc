@@ -40,13 +40,20 @@ bool Wanted(const char* variable) {
   return text != nullptr && *text != 0 && *text != '0';
 }
 
+// False: the address space is the program's alone again.
 bool MakeTables() {
+  if (!os::HasRoomToRecord()) {
+    os::Say("the limit of memory (ulimit -v, ulimit -d) is too low: this process is not traced");
+    return false;
+  }
   if (!g_region.Create()) {
     os::Say("no memory for the live region: this process is not traced");
     return false;
   }
-  if (!InitSiteTree() || !g_live_table.Init()) {
+  if (!g_live_table.Init() || !InitSiteTree(/*scarce=*/!g_live_table.HasFastSlots())) {
     os::Say("no address space for the tables (see ulimit -v): this process is not traced");
+    DropSiteTree();
+    g_region.Drop();
     return false;
   }
   return true;

@@ -31,18 +31,24 @@ T* ReserveOnce(std::atomic<T*>* place, size_t bytes) {
 
 }  // namespace
 
-// Where there is no room for a flat array: leaves, made on demand.
 bool Shadow::Init() {
   constexpr size_t kBytes = sizeof(uint32_t) << kIndexBits;
   if (MEMTRACE_FLAT_SHADOW && ReserveOnce(&flat_, kBytes) != nullptr) return true;
-  return ReserveOnce(&leaves_, kLeaves * sizeof(uint32_t*)) != nullptr;
+  return ReserveOnce(&root_, sizeof(Branches) << kRootBits) != nullptr;
 }
 
 uint32_t* Shadow::SlotSlow(uint64_t index) {
-  std::atomic<uint32_t*>* leaves = leaves_.load(std::memory_order_acquire);
-  if (leaves == nullptr) return nullptr;
-  uint32_t* leaf = ReserveOnce(&leaves[index >> kLeafBits], sizeof(uint32_t) << kLeafBits);
-  return leaf != nullptr ? leaf + (index & ((uint64_t{1} << kLeafBits) - 1)) : nullptr;
+  const auto part = [index](int shift, int bits) {
+    return index >> shift & ((uint64_t{1} << bits) - 1);
+  };
+  Branches* root = root_.load(std::memory_order_acquire);
+  if (root == nullptr) return nullptr;
+  Leaves* branch =
+      ReserveOnce(&root[part(kLeafBits + kBranchBits, kRootBits)], sizeof(Leaves) << kBranchBits);
+  if (branch == nullptr) return nullptr;
+  uint32_t* leaf =
+      ReserveOnce(&branch[part(kLeafBits, kBranchBits)], sizeof(uint32_t) << kLeafBits);
+  return leaf != nullptr ? leaf + part(0, kLeafBits) : nullptr;
 }
 
 bool LiveTable::Init() { return coarse_.Init(); }

@@ -50,16 +50,20 @@ class Shadow {
   }
   // The same if there is a flat array.
   uint32_t* flat() const { return flat_.load(std::memory_order_relaxed); }
-  bool used() const { return flat() != nullptr || leaves_.load() != nullptr; }
+  bool used() const { return flat() != nullptr || root_.load() != nullptr; }
 
  private:
-  static constexpr int kLeafBits = 18;
-  static constexpr size_t kLeaves = size_t{1} << (kIndexBits - kLeafBits);
+  // Otherwise a tree, whose parts are made on demand: there is little room, so they are small.
+  using Leaves = std::atomic<uint32_t*>;
+  using Branches = std::atomic<Leaves*>;
+  static constexpr int kLeafBits = 16;
+  static constexpr int kBranchBits = 14;
+  static constexpr int kRootBits = kIndexBits - kBranchBits - kLeafBits;
 
   uint32_t* SlotSlow(uint64_t index);
 
   std::atomic<uint32_t*> flat_{nullptr};
-  std::atomic<std::atomic<uint32_t*>*> leaves_{nullptr};
+  std::atomic<Branches*> root_{nullptr};
 };
 
 class LiveTable {

@@ -38,6 +38,11 @@ bool Region::Create() {
   return false;
 }
 
+void Region::Drop() {
+  header_ = nullptr;
+  os::DropRegionFile(os::kFolders, &file_);
+}
+
 // False when there is not even room for the first records.
 bool Region::Begin() {
   if (!os::Commit(file_, 0, kFirstExtentOffset)) return false;

@@ -22,6 +22,8 @@ class Region {
   static constexpr uint64_t kNone = ~uint64_t{0};
 
   bool Create();
+  // Undoes it, when tracing is given up.
+  void Drop();
   // In a forked child, in two steps: a file of its own with a copy of all that was interned (the
   // parent's mapping is still there to be read), then that file at the addresses of the old one.
   bool PrepareChild(os::RegionFile* file);

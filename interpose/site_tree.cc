@@ -13,6 +13,7 @@ namespace {
 constexpr uint32_t kMaxCodes = 1u << 20;
 constexpr uint32_t kMaxStrings = 1u << 24;  // units of 8 bytes
 constexpr uint32_t kMaxInstructions = 1u << 23;
+constexpr uint32_t kScarceInstructions = 1u << 18;  // beyond, lines are decoded again each time
 
 struct Instruction {
   uint32_t code;
@@ -24,6 +25,8 @@ constinit InternIndex g_strings, g_codes, g_frames, g_nodes, g_instructions;
 constinit InternIndex g_sites, g_busy_sites;
 constinit Instruction* g_instruction = nullptr;
 constinit std::atomic<uint32_t> g_instruction_count{1};
+constinit uint32_t g_max_instructions = kMaxInstructions;
+constinit bool g_scarce = false;
 
 uint64_t HashBytes(const char* text, size_t bytes) {
   uint64_t h = Mix(bytes + 1);
@@ -56,12 +59,21 @@ uint32_t NoRoom() {
 
 }  // namespace
 
-bool InitSiteTree() {
+bool InitSiteTree(bool scarce) {
+  g_scarce = scarce;
+  if (scarce) g_max_instructions = kScarceInstructions;
   g_instruction =
-      static_cast<Instruction*>(os::Reserve(size_t{kMaxInstructions} * sizeof(Instruction)));
+      static_cast<Instruction*>(os::Reserve(size_t{g_max_instructions} * sizeof(Instruction)));
   return g_instruction != nullptr && g_strings.Init(kMaxStrings) && g_codes.Init(kMaxCodes) &&
          g_frames.Init(kMaxFrames) && g_nodes.Init(kMaxNodes) && g_sites.Init(kMaxSites) &&
-         g_busy_sites.Init(kMaxSites) && g_instructions.Init(kMaxInstructions);
+         g_busy_sites.Init(kMaxSites) && g_instructions.Init(g_max_instructions);
+}
+
+// The indices are small.
+void DropSiteTree() {
+  if (g_instruction == nullptr) return;
+  os::Release(g_instruction, size_t{g_max_instructions} * sizeof(Instruction));
+  g_instruction = nullptr;
 }
 
 void ForgetSites() {
@@ -184,10 +196,10 @@ uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain) {
   return id != 0 ? g_sites.Insert(HashOf(record), id, same) : 0;
 }
 
-// Index by node instead of a search; nullptr: no memory for it.
+// Index by node instead of a search; nullptr: no memory for it. It is large, and each thread's own.
 static uint32_t* PythonPlace(Thread* t, uint32_t node, uint32_t domain) {
   uint32_t*& sites = t->python_sites[domain - static_cast<uint32_t>(Domain::kPythonMem)];
-  if (sites == nullptr) {
+  if (sites == nullptr && !g_scarce) {
     sites = static_cast<uint32_t*>(os::Reserve(size_t{kMaxNodes} * sizeof(uint32_t)));
   }
   return sites != nullptr ? sites + node : nullptr;
@@ -239,7 +251,7 @@ uint32_t FindInstruction(uint32_t code, uint32_t offset) {
 
 void KeepInstruction(uint32_t code, uint32_t offset, uint32_t frame) {
   const uint32_t id = g_instruction_count.fetch_add(1, std::memory_order_relaxed);
-  if (id >= kMaxInstructions) return;
+  if (id >= g_max_instructions) return;
   g_instruction[id] = {code, offset, frame};
   g_instructions.Insert(Hash(code, offset), id, [](uint32_t) { return false; });
 }

@@ -16,7 +16,11 @@
 
 namespace memtrace {
 
-bool InitSiteTree();
+// scarce: there is little address space (LiveTable::HasFastSlots is false), most of which is the
+// program's. False: none at all.
+bool InitSiteTree(bool scarce);
+// Gives back what InitSiteTree took, when tracing is given up.
+void DropSiteTree();
 // In a forked child: sites made before belong to the parent; nodes, frames and strings stay.
 void ForgetSites();
 

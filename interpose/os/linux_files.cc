@@ -75,9 +75,17 @@ static void LimitTo(size_t* bytes, __rlimit_resource resource, size_t share) {
 // would starve it.
 static size_t AffordableBytes(bool file) {
   size_t bytes = size_t{16} << 30;
-  LimitTo(&bytes, RLIMIT_AS, 8);
-  LimitTo(&bytes, file ? RLIMIT_FSIZE : RLIMIT_DATA, file ? 1 : 8);
+  LimitTo(&bytes, RLIMIT_AS, 16);
+  LimitTo(&bytes, file ? RLIMIT_FSIZE : RLIMIT_DATA, file ? 1 : 16);
   return bytes;
+}
+
+bool HasRoomToRecord() {
+  constexpr size_t kLeast = size_t{128} << 20;  // a recorder takes 20 MiB, and 6 for each thread
+  size_t bytes = kLeast;
+  LimitTo(&bytes, RLIMIT_AS, 1);
+  LimitTo(&bytes, RLIMIT_DATA, 1);
+  return bytes == kLeast;
 }
 
 static int OpenExclusive(const char* folder, uint64_t process_start, uint32_t* exec_index,

@@ -15,6 +15,9 @@ namespace memtrace::os {
 // Whether the program's C library is the one that this library is made for.
 bool IsGlibc();
 
+// Whether the limits of memory (ulimit -v and -d) leave room for a recorder beside the program.
+bool HasRoomToRecord();
+
 // Private zeroed memory that costs nothing until it is touched: no swap reservation, no huge pages,
 // not in core dumps. nullptr when refused.
 void* Reserve(size_t bytes);
