@@ -1,6 +1,5 @@
 /* confined HOW: allocates, confines itself, allocates again, in a thread and in a child, too; says
- * what came of it. HOW: nothing; chroot FOLDER; files N: no more than N descriptors; data KIB: no
- * more than so much private memory. */
+ * what came of it. HOW: nothing; chroot FOLDER; files N: no more than N descriptors. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -34,17 +33,11 @@ static void* in_thread(void* result) {
   return NULL;
 }
 
-static int limit(int resource, const char* text, rlim_t unit) {
-  const rlim_t value = strtoul(text, NULL, 10) * unit;
-  const struct rlimit limits = {value, value};
-  return setrlimit(resource, &limits);
-}
-
 static int confine(const char* how, const char* value) {
   if (strcmp(how, "nothing") == 0) return 0;
   if (strcmp(how, "chroot") == 0) return chroot(value) == 0 ? chdir("/") : -1;
-  if (strcmp(how, "files") == 0) return limit(RLIMIT_NOFILE, value, 1);
-  if (strcmp(how, "data") == 0) return limit(RLIMIT_DATA, value, 1024);
+  const struct rlimit files = {strtoul(value, NULL, 10), strtoul(value, NULL, 10)};
+  if (strcmp(how, "files") == 0) return setrlimit(RLIMIT_NOFILE, &files);
   return -1;
 }
 

@@ -4,7 +4,6 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -174,22 +173,59 @@ static int address_space(void) {
   return printf("%d %d %ld\n", blocks > 4 && blocks < 40, error == ENOMEM, churn(20000)) < 0;
 }
 
+/* Refuses system calls from now on: those that are listed, or all but those. */
+static int filter(const int* calls, size_t count, int listed, int error) {
+  struct sock_filter code[64] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+  };
+  size_t n = 1;
+  for (size_t i = 0; i < count; i++) {
+    const unsigned char behind = (unsigned char)(count - i);
+    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[i], behind, 0);
+  }
+  const unsigned refuse = SECCOMP_RET_ERRNO | (unsigned)error;
+  code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, listed ? SECCOMP_RET_ALLOW : refuse);
+  code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, listed ? refuse : SECCOMP_RET_ALLOW);
+  struct sock_fprog program = {(unsigned short)n, code};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
 /* From now on nobody gets new mappings; the heap has been given room before. */
 static int no_more_mappings(void) {
+  const int calls[] = {SYS_mmap};
   void* room = malloc(100 << 10);
   long before = churn(1000);
   free(room);
-  struct sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  struct sock_fprog filter = {sizeof code / sizeof code[0], code};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return 1;
-  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) return 2;
+  if (filter(calls, 1, 1, ENOMEM) != 0) return 2;
   long after = churn(50000);
   return printf("%ld %ld\n", before, after) < 0;
+}
+
+/* What a tracer would like to do beside allocating: advise, open, read memory, ask who and when. */
+static int no_advice_and_no_files(void) {
+  const int calls[] = {SYS_madvise,          SYS_openat, SYS_ftruncate, SYS_mremap,
+                       SYS_process_vm_readv, SYS_tgkill, SYS_readlink,  SYS_prctl,
+                       SYS_memfd_create,     SYS_statfs};
+  long before = churn(1000);
+  if (filter(calls, sizeof calls / sizeof calls[0], 1, EPERM) != 0) return 2;
+  long sum = 0;
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, small_stack, &sum) != 0) return 3;
+  pthread_join(thread, NULL);
+  long after = churn(50000);
+  return printf("%ld %ld %ld\n", before, sum, after) < 0;
+}
+
+/* What a sandbox leaves to a program that computes: its heap, its output, its end. */
+static int nothing_but_the_heap(void) {
+  const int calls[] = {SYS_brk,  SYS_read,  SYS_write,       SYS_exit_group,
+                       SYS_exit, SYS_futex, SYS_rt_sigreturn};
+  long before = churn(1000);
+  if (printf("%ld\n", before) < 0 || fflush(stdout) != 0) return 1;
+  if (filter(calls, sizeof calls / sizeof calls[0], 0, EPERM) != 0) return 2;
+  long after = churn(50000);
+  return printf("%ld\n", after) < 0;
 }
 
 static int errno_is_kept(void) {
@@ -217,6 +253,8 @@ int main(int argc, char** argv) {
       {"children", children},
       {"address_space", address_space},
       {"no_more_mappings", no_more_mappings},
+      {"no_advice_and_no_files", no_advice_and_no_files},
+      {"nothing_but_the_heap", nothing_but_the_heap},
       {"errno_is_kept", errno_is_kept},
   };
   alarm(60);
