@@ -122,6 +122,12 @@ MEMTRACE_EXPORT size_t malloc_usable_size(void* p) {
   return IsEarly(p) ? EarlyBytes(p) : g_real.malloc_usable_size(p);
 }
 
+// The program means its own memory. Ours is reserved and for the most part never touched: it must
+// not be filled, which is what locking would do at once.
+MEMTRACE_EXPORT int mlockall(int flags) {
+  return os::LockAll(flags, /*only_touched=*/g_region.exists());
+}
+
 // An address range may come back as another object: what was known of it is of the past.
 MEMTRACE_EXPORT int dlclose(void* handle) {
   if (!Resolved() || g_real.dlclose == nullptr) return -1;

@@ -24,6 +24,10 @@
 #define MADV_WIPEONFORK 18
 #endif
 
+#ifndef MCL_ONFAULT
+#define MCL_ONFAULT 4
+#endif
+
 extern char** environ;
 
 // Weak, so that the library can be loaded by musl, too, which has none of them: it does nothing
@@ -48,6 +52,11 @@ void* Reserve(size_t bytes) {
 void Release(void* memory, size_t bytes) { munmap(memory, bytes); }
 
 void Discard(void* memory, size_t bytes) { madvise(memory, bytes, MADV_DONTNEED); }
+
+int LockAll(int flags, bool only_touched) {
+  const int touched = only_touched && (flags & (MCL_CURRENT | MCL_FUTURE)) != 0 ? MCL_ONFAULT : 0;
+  return static_cast<int>(syscall(SYS_mlockall, flags | touched));
+}
 
 void* MapWipedInChild() {
   void* p = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

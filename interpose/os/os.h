@@ -25,6 +25,9 @@ void Release(void* memory, size_t bytes);
 // Makes touched pages of reserved memory read as zero again and gives them back.
 void Discard(void* memory, size_t bytes);
 
+// mlockall; only_touched: pages are locked when they are touched for the first time.
+int LockAll(int flags, bool only_touched);
+
 // One page that reads as zero in a forked child, whichever way it was forked. nullptr: refused.
 void* MapWipedInChild();
 // Makes one page of Reserve'd memory such a page.

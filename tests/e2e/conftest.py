@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import groups  # noqa: E402
 import harness  # noqa: E402
 
 
@@ -71,3 +72,9 @@ def report(session):
 def run_traced(session):
     """run_traced(argv, ...) -> path of a snapshot of the ended program."""
     return session.run_traced
+
+
+@pytest.fixture
+def group():
+    """A control group whose memory a test may limit."""
+    yield from groups.limited_group()

@@ -20,6 +20,7 @@ LIBC_NAMES = {
     "pvalloc",
     "malloc_usable_size",
     "dlclose",
+    "mlockall",
     "mmap",
     "mmap64",
     "munmap",
@@ -41,7 +42,16 @@ OPERATORS = {
 }
 REQUIRED = (
     LIBC_NAMES
-    - {"free_sized", "free_aligned_sized", "dlclose", "mmap", "mmap64", "munmap", "mremap"}
+    - {
+        "free_sized",
+        "free_aligned_sized",
+        "dlclose",
+        "mlockall",
+        "mmap",
+        "mmap64",
+        "munmap",
+        "mremap",
+    }
 ) | OPERATORS
 
 

@@ -55,6 +55,7 @@ def compare(session, limit, value, name):
 
 def everything(totals):
     """Of the program and its child, nothing was lost."""
+    totals = list(totals)
     assert len(totals) == 2
     for figures in totals:
         assert figures["lost"] == 0 and figures["alloc_blocks"] > 1900, figures
@@ -127,6 +128,18 @@ def test_no_more_descriptors(session):
     (region,) = session.regions()
     totals = session.report(region, "--at", "total")["totals"]
     assert totals["alloc_blocks"] > 5700 and totals["lost"] == 0, totals
+
+
+def test_locked_memory(session, group):
+    """Tables that are reserved and not used must not be filled; the group keeps the machine safe."""
+    group.limit(str(256 * MIB))
+    argv = [program("confined"), "locked"]
+    alone = run(argv, preexec_fn=group.enter, check=False)
+    if alone.returncode == 64:
+        pytest.skip("memory cannot be locked here")
+    traced = run(argv, env=session.env(), preexec_fn=group.enter, check=False)
+    assert (traced.returncode, traced.stdout, traced.stderr) == (0, alone.stdout, "")
+    everything(session.report(r, "--at", "total")["totals"] for r in session.regions())
 
 
 def test_files_of_any_number(session):

@@ -1,5 +1,6 @@
 /* confined HOW: allocates, confines itself, allocates again, in a thread and in a child, too; says
- * what came of it. HOW: nothing; chroot FOLDER; files N: no more than N descriptors. */
+ * what came of it. HOW: nothing; chroot FOLDER; files N: no more than N descriptors;
+ * locked: all its memory stays in RAM. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +38,7 @@ static void* in_thread(void* result) {
 static int confine(const char* how, const char* value) {
   if (strcmp(how, "nothing") == 0) return 0;
   if (strcmp(how, "chroot") == 0) return chroot(value) == 0 ? chdir("/") : -1;
+  if (strcmp(how, "locked") == 0) return mlockall(MCL_CURRENT | MCL_FUTURE);
   const struct rlimit files = {strtoul(value, NULL, 10), strtoul(value, NULL, 10)};
   if (strcmp(how, "files") == 0) return setrlimit(RLIMIT_NOFILE, &files);
   return -1;
