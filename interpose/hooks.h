@@ -25,7 +25,7 @@ inline bool HasNewNote(const Thread* t, const char* frame) {
 struct MallocPlace {
   uintptr_t caller;
 
-  static Thread* Enter() { return memtrace::Enter(); }
+  Thread* Enter() const { return memtrace::Enter(caller); }
   uint32_t Site(Thread* t) const { return MallocSiteHere(t, caller); }
   // The malloc inside operator new is told as that one's.
   void TakeNewNote(Thread* t, size_t* bytes) {
@@ -50,7 +50,7 @@ struct PythonPlace {
 // call() allocates and returns the block.
 template <class Place, class Call>
 MEMTRACE_HOT void* RecordedAllocAt(Place place, size_t bytes, Call&& call) {
-  Thread* t = Place::Enter();
+  Thread* t = place.Enter();
   if (__builtin_expect(t == nullptr, 0)) return call();
   place.TakeNewNote(t, &bytes);
   const uint32_t site = place.Site(t);
@@ -70,7 +70,7 @@ void ReallocFailed(Thread* t, const LiveTable::Block& old, const void* p, bool f
 template <class Place, class Call>
 MEMTRACE_HOT void* RecordedReallocAt(Place place, void* p, size_t bytes, bool zero_frees,
                                      Call&& call) {
-  Thread* t = Place::Enter();
+  Thread* t = place.Enter();
   if (__builtin_expect(t == nullptr, 0)) return call();
   const uint32_t site = place.Site(t);
   // Cleared before the real call: it may free p, and another thread get its address at once.

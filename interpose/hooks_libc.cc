@@ -5,6 +5,7 @@
 
 #include "interpose/hooks.h"
 #include "interpose/lifecycle.h"
+#include "interpose/python/hooks.h"
 #include "interpose/real.h"
 #include "interpose/site_tree.h"
 
@@ -131,6 +132,7 @@ MEMTRACE_EXPORT int mlockall(int flags) {
 // An address range may come back as another object: what was known of it is of the past.
 MEMTRACE_EXPORT int dlclose(void* handle) {
   if (!Resolved() || g_real.dlclose == nullptr) return -1;
+  if (IsRecording()) python::Unload();
   const int status = g_real.dlclose(handle);
   if (IsRecording()) {
     ForgetModules();

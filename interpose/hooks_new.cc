@@ -86,7 +86,7 @@ inline void* RecordedNew(size_t bytes, size_t alignment, uintptr_t caller, Call&
   if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0)) {
     const bool within = t != nullptr && t->busy != Busy::kClosed && t->busy != Busy::kWatchful;
     if (within) return call();  // malloc's hook counts the loss
-    t = Enter();
+    t = Enter(caller);
     if (t == nullptr) return call();
     Leave(t);
   }

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "interpose/os/os.h"
+#include "interpose/python/interpreter.h"
 #include "interpose/site_tree.h"
 #include "interpose/unwind/unwind.h"
 
@@ -12,13 +13,8 @@ constinit bool g_native = false;
 
 namespace {
 
-struct Range {
-  uintptr_t start = 0;
-  uintptr_t end = 0;
-  bool Holds(uintptr_t address) const { return address >= start && address < end; }
-};
+using python::Range;
 constinit Range g_self;
-constinit Range g_interpreter;
 
 Range RangeOf(const void* symbol) {
   os::Module module;
@@ -32,7 +28,6 @@ void InitNative() {
   const char* wanted = os::Environment("MEMTRACE_NATIVE");
   if (wanted == nullptr || *wanted == 0 || *wanted == '0') return;
   g_self = RangeOf(reinterpret_cast<const void*>(&InitNative));
-  g_interpreter = RangeOf(os::AnySymbol("PyMem_SetAllocator"));
   g_native = unwind::Init();
   if (!g_native) os::Say("libunwind.so.8 is not installed: native stacks are off");
 }
@@ -45,7 +40,7 @@ uint32_t NativeNode(Thread* t, uint32_t python_node) {
   while (first < depth && g_self.Holds(stack[first])) first++;
   int end = first;
   // Below a Python stack only what lies inside the interpreter's call is new.
-  while (end < depth && !(python_node != 0 && g_interpreter.Holds(stack[end]))) end++;
+  while (end < depth && !(python_node != 0 && python::g_interpreter.Holds(stack[end]))) end++;
   uint32_t node = python_node;
   for (int i = end; i-- > first;) {
     const uint32_t frame = NativeFrame(t, stack[i]);

@@ -15,7 +15,7 @@ namespace memtrace {
 
 extern constinit bool g_native;  // set once, from the library's constructor
 
-// Reads the setting, and finds the interpreter's address range so that its frames can be left out.
+// Reads the setting.
 void InitNative();
 
 // Node of the native stack above `python_node`; python_node itself when nothing can be unwound.

@@ -56,7 +56,7 @@ Busy RestingState() {
 
 // A first event of a thread or of a forked child, one while the interpreter starts, or any with an
 // exact peak; or one inside another event.
-__attribute__((noinline)) Thread* EnterSlow() {
+__attribute__((noinline)) Thread* EnterSlow(uintptr_t caller) {
   Thread* t = t_thread;
   if (t != nullptr && t->busy == Busy::kAllocating) return nullptr;
   if (t != nullptr && t->busy == Busy::kRecording) {
@@ -68,7 +68,7 @@ __attribute__((noinline)) Thread* EnterSlow() {
   if (t != nullptr) {
     if (g_gate->state.load(std::memory_order_relaxed) == Gate::kWatching) {
       t->busy = Busy::kAllocating;  // what CPython allocates for the hooks is not the program's
-      if (python::Watch()) g_gate->state.store(Gate::kOpen, std::memory_order_relaxed);
+      if (python::Watch(caller)) g_gate->state.store(Gate::kOpen, std::memory_order_relaxed);
     }
     t->rest = RestingState();
     t->busy = Busy::kRecording;

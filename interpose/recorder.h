@@ -52,7 +52,7 @@ extern constinit std::atomic<int64_t> g_peak_slack;
 extern constinit bool g_exact_peak;
 
 // Slow paths of the functions below.
-Thread* EnterSlow();
+Thread* EnterSlow(uintptr_t caller);
 char* NewCells(Thread* t, uint32_t site);
 void FlushTotal(Thread* t);
 void NewPeak(int64_t total);
@@ -69,10 +69,10 @@ void ResetExactPeak();
 // What `busy` is to be between the thread's events.
 Busy RestingState();
 
-// From an allocator outside Python.
-MEMTRACE_HOT Thread* Enter() {
+// From an allocator outside Python; caller: who called it, 0: does not matter.
+MEMTRACE_HOT Thread* Enter(uintptr_t caller = 0) {
   Thread* t = t_thread;
-  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0)) return EnterSlow();
+  if (__builtin_expect(t == nullptr || t->busy != Busy::kIdle, 0)) return EnterSlow(caller);
   t->busy = Busy::kRecording;
   return t;
 }
@@ -80,7 +80,7 @@ MEMTRACE_HOT Thread* Enter() {
 // From one of Python's, or with a block that ends.
 MEMTRACE_HOT Thread* EnterReady() {
   Thread* t = t_thread;
-  if (__builtin_expect(t == nullptr || !IsReady(t->busy), 0)) return EnterSlow();
+  if (__builtin_expect(t == nullptr || !IsReady(t->busy), 0)) return EnterSlow(0);
   t->busy = Busy::kRecording;
   return t;
 }

@@ -297,9 +297,12 @@ static uint32_t NewModule(uintptr_t address) {
   return static_cast<uint32_t>(at);
 }
 
-uint32_t InternNativeFrame(uintptr_t address) {
+uint32_t InternNativeFrame(uintptr_t address, bool* met) {
   uint32_t module = KnownModule(address);
-  if (module == 0) module = NewModule(address);
+  if (module == 0) {
+    module = NewModule(address);
+    *met = true;
+  }
   const uintptr_t bias =
       module != 0 ? g_region.At<ModuleRecord>(kModules, module)->bias : uintptr_t{0};
   return InternFrame(FrameKind::kNative, module, 0, address - bias);

@@ -85,7 +85,8 @@ struct Thread {
   static constexpr uint32_t kFrameHash = 4096;
   static constexpr uint32_t kLineCursors = 64;
   static constexpr uint32_t kScratchBytes = 32 * 1024;
-  static constexpr uint32_t kTick = 512;  // allocations between two looks at the clock
+  static constexpr uint64_t kNoTssKey = 2;  // like no key, used or unused
+  static constexpr uint32_t kTick = 512;    // allocations between two looks at the clock
 
   // A page that reads as zero, kClosed, in a forked child, whichever way it was forked.
   Busy busy;
@@ -101,7 +102,7 @@ struct Thread {
   KeptFrame* top;       // kept[frame_count]
   FrameInfo* top_info;  // info[frame_count]
   // python::ThreadState: the key that was last looked up, and where its value lies.
-  uint64_t tss_key;  // 0: none
+  uint64_t tss_key;
   const char* const* tss_place;
   uint32_t* site_place;  // where the latest site was found, to be replaced when it gets busy
 

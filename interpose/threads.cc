@@ -31,7 +31,7 @@ void Begin(Thread* t, int tid) {
   t->frame_count = t->known_frames = 0;
   t->top = t->kept;
   t->top_info = t->info;
-  t->tss_key = 0;
+  t->tss_key = Thread::kNoTssKey;
   t->owns_total = t->slot == g_owner_slot || g_exact_peak;
   r->state.store(static_cast<uint32_t>(ThreadState::kLive), std::memory_order_release);
   // Until now the slot was nobody's to take over.
@@ -110,6 +110,15 @@ Thread* ClaimThread() {
   Begin(t, tid);
   t_thread = t;
   return t;
+}
+
+void ForgetThreadStates() {
+  const uint64_t used = g_region.header()->sections[kThreads].used.load(std::memory_order_acquire);
+  for (uint64_t slot = 1; slot < used && slot < kMaxThreadSlots; slot++) {
+    Thread* t = std::atomic_ref<Thread*>(g_threads[slot]).load(std::memory_order_acquire);
+    if (t == nullptr) continue;
+    std::atomic_ref<uint64_t>(t->tss_key).store(Thread::kNoTssKey, std::memory_order_relaxed);
+  }
 }
 
 Thread* ResetThreadsInChild() {

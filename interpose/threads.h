@@ -17,6 +17,10 @@ Thread* ClaimThread();
 // known. Returns the Thread of slot 0, where what was inherited is booked.
 Thread* ResetThreadsInChild();
 
+// All threads look their Python thread states up anew: the interpreter has been finalised, and may
+// get a key of the same number when it is initialised again.
+void ForgetThreadStates();
+
 }  // namespace memtrace
 
 #endif  // MEMTRACE_INTERPOSE_THREADS_H_

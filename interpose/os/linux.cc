@@ -161,14 +161,6 @@ static void* OrNothing(void* found) {
 void* NextSymbol(const char* name) { return OrNothing(dlsym(RTLD_NEXT, name)); }
 void* AnySymbol(const char* name) { return OrNothing(dlsym(RTLD_DEFAULT, name)); }
 
-size_t SymbolBytes(const void* symbol) {
-  Dl_info info;
-  void* found = nullptr;
-  if (dladdr1(symbol, &info, &found, RTLD_DL_SYMENT) == 0) return 0;
-  const auto* entry = static_cast<const ElfW(Sym)*>(found);
-  return entry != nullptr && info.dli_saddr == symbol ? entry->st_size : 0;
-}
-
 // getenv() without libc's lock and before libc is initialised.
 const char* Environment(const char* name) {
   const size_t n = strlen(name);

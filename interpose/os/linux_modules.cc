@@ -37,8 +37,9 @@ void ReadBuildId(uintptr_t bias, const ElfW(Phdr) * headers, int count, Module* 
 void Fill(uintptr_t bias, const char* name, const ElfW(Phdr) * headers, int count, Module* out) {
   uintptr_t low = ~uintptr_t{0}, high = 0;
   for (int i = 0; i < count; i++) {
-    if (headers[i].p_type != PT_LOAD) continue;
     const uintptr_t start = bias + headers[i].p_vaddr;
+    if (headers[i].p_type == PT_DYNAMIC) out->dynamic = reinterpret_cast<const void*>(start);
+    if (headers[i].p_type != PT_LOAD) continue;
     if (start < low) low = start;
     if (start + headers[i].p_memsz > high) high = start + headers[i].p_memsz;
   }

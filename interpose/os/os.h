@@ -91,6 +91,7 @@ struct Module {
   char path[1024] = {};
   uint8_t build_id[24] = {};
   uint32_t build_id_bytes = 0;
+  const void* dynamic = nullptr;  // its own account of itself, for ModuleSymbol
 };
 // Once, before FindModule and before there is a second thread.
 void InitModules();
@@ -104,8 +105,12 @@ void* AnySymbol(const char* name);
 // Whether a function is glibc's own.
 bool IsLibcFunction(const void* function);
 
-// Bytes of the data object that the dynamic symbol table gives this address; 0: none.
-size_t SymbolBytes(const void* symbol);
+// What a module itself defines and shows, also where it was loaded for one user alone (RTLD_LOCAL);
+// nullptr: nothing of this name. *bytes (optional): the size of a data object. Takes no lock; the
+// module must stay loaded meanwhile.
+void* ModuleSymbol(const Module& module, const char* name, size_t* bytes = nullptr);
+// From now on the module is never unloaded, whoever closes it. False: it is not there.
+bool KeepLoaded(const Module& module);
 
 // "memtrace: <text>\n" on standard error, unless MEMTRACE_QUIET is set. Never blocks for long.
 void Say(const char* text);

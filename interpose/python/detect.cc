@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <atomic>
+
 #include "interpose/live_table.h"
 #include "interpose/os/os.h"
 #include "interpose/python/code.h"
 #include "interpose/python/frames.h"
+#include "interpose/python/interpreter.h"
 #include "interpose/region.h"
 #include "interpose/site_tree.h"
 #include "interpose/stack.h"
@@ -19,8 +22,8 @@ namespace {
 constinit Capture g_capture;  // to be used once the self-test has passed
 
 template <class F>
-bool Symbol(const char* name, F* out) {
-  *out = reinterpret_cast<F>(os::AnySymbol(name));
+bool Find(const char* name, F* out) {
+  *out = reinterpret_cast<F>(Symbol(name));
   return *out != nullptr;
 }
 
@@ -56,8 +59,9 @@ uint32_t ParseVersion(const char* text) {
 // its runtime whose thread-specific value is this thread's state. It saves two calls for each
 // allocation. Two such pairs: one is something else that looks like it now, so neither is taken.
 const TssKey* FindKey(const void* tstate) {
-  const char* runtime = static_cast<const char*>(os::AnySymbol("_PyRuntime"));
-  const size_t bytes = runtime != nullptr ? os::SymbolBytes(runtime) : 0;
+  size_t bytes = 0;
+  const char* runtime = static_cast<const char*>(Symbol("_PyRuntime", &bytes));
+  if (runtime == nullptr) return nullptr;
   const TssKey* found = nullptr;
   for (size_t at = 0; at + sizeof(TssKey) <= bytes; at += alignof(TssKey)) {
     const auto* key = reinterpret_cast<const TssKey*>(runtime + at);
@@ -98,11 +102,10 @@ uint32_t FirstSite(Thread* t, const char* tstate, uint32_t domain) {
 bool Detect() {
   const char* (*get_version)() = nullptr;
   Reader reader;
-  if (!Symbol("Py_GetVersion", &get_version) ||
-      !Symbol("PyGILState_GetThisThreadState", &reader.thread_state) ||
-      !Symbol("Py_IsInitialized", &reader.is_initialized) ||
-      !Symbol("PyCode_Type", &g_types.code) || !Symbol("PyBytes_Type", &g_types.bytes) ||
-      !Symbol("PyUnicode_Type", &g_types.text)) {
+  if (!Find("Py_GetVersion", &get_version) ||
+      !Find("PyGILState_GetThisThreadState", &reader.thread_state) ||
+      !Find("Py_IsInitialized", &reader.is_initialized) || !Find("PyCode_Type", &g_types.code) ||
+      !Find("PyBytes_Type", &g_types.bytes) || !Find("PyUnicode_Type", &g_types.text)) {
     return false;
   }
   const char* text = get_version();
@@ -116,7 +119,7 @@ bool Detect() {
   const bool free_threaded = strstr(text, "free-threading") != nullptr;
   reader.layout = FindLayout(version >> 16, free_threaded);
   if (free_threaded) g_live_table.SetSharedGranules(true);
-  if (os::AnySymbol("_Py_NegativeRefcount") != nullptr) {
+  if (Symbol("_Py_NegativeRefcount") != nullptr) {
     TurnOff("this is a debug build of CPython");
   } else if (reader.layout == nullptr) {
     snprintf(line, sizeof line, "CPython %u.%u%s is not known to this memtrace", version >> 24,
@@ -126,8 +129,10 @@ bool Detect() {
     TakeSmallKeys();
     g_capture = ChooseCapture(reader.layout, header->stack_depth);
     reader.specific = os::FindSpecific();
-    static_cast<Capture&>(reader) = {&FirstNode, &FirstSite, &FirstSite};
     g_reader = reader;
+    // Last, for other threads of a program that has started long ago.
+    std::atomic_thread_fence(std::memory_order_release);
+    static_cast<Capture&>(g_reader) = {&FirstNode, &FirstSite, &FirstSite};
   }
   return true;
 }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "interpose/python/capture.h"
+#include "interpose/python/hooks.h"
 #include "interpose/python/limited.h"
 #include "interpose/python/place.h"
 #include "interpose/recorder.h"
@@ -13,22 +14,31 @@ namespace memtrace::python {
 constinit const TssKey kNoKey = {-1, ~0u};
 constinit Reader g_reader;
 
+static const char* AskThreadState(Thread* t) {
+  if (g_reader.thread_state == nullptr) return nullptr;
+  const void* tstate = g_reader.thread_state();
+  if (tstate == nullptr && g_reader.is_initialized() == 0) WatchAgain(t);
+  return static_cast<const char*>(tstate);
+}
+
 __attribute__((noinline)) const char* ThreadStateSlow(Thread* t) {
+  t->rest = RestingState();  // it may have to be watchful since
   const TssKey* key = g_reader.key;
-  if (key == &kNoKey) {
-    return g_reader.thread_state != nullptr ? static_cast<const char*>(g_reader.thread_state())
-                                            : nullptr;
+  if (key == &kNoKey) return AskThreadState(t);
+  if (key->is_initialized == 0) {
+    WatchAgain(t);
+    return nullptr;
   }
-  if (key->is_initialized == 0) return nullptr;
   const unsigned k = key->key;
-  if (g_reader.specific == 0 || k >= os::kSpecificKeys) {
-    return static_cast<const char*>(pthread_getspecific(k));
-  }
+  const auto* tstate = static_cast<const char*>(pthread_getspecific(k));
+  if (g_reader.specific == 0 || k >= os::kSpecificKeys) return tstate;
   const char* self = static_cast<const char*>(__builtin_thread_pointer());
-  __builtin_memcpy(&t->tss_key, key, sizeof t->tss_key);
-  t->tss_place =
+  const auto* place =
       reinterpret_cast<const char* const*>(self + g_reader.specific + k * os::kSpecificStride);
-  return *t->tss_place;
+  if (*place != tstate) return tstate;  // left there under a key that has been deleted
+  __builtin_memcpy(&t->tss_key, key, sizeof t->tss_key);
+  t->tss_place = place;
+  return tstate;
 }
 
 namespace {

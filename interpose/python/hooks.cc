@@ -1,14 +1,21 @@
 #include "interpose/python/hooks.h"
 
+#include <errno.h>
+#include <stdio.h>
+
+#include <atomic>
 #include <cstddef>
 #include <utility>
 
 #include "interpose/hooks.h"
+#include "interpose/lifecycle.h"
 #include "interpose/os/os.h"
 #include "interpose/python/capture.h"
 #include "interpose/python/detect.h"
 #include "interpose/python/frames.h"
+#include "interpose/python/interpreter.h"
 #include "interpose/region.h"
+#include "interpose/threads.h"
 
 namespace memtrace::python {
 namespace {
@@ -32,8 +39,9 @@ constinit SetAllocator g_set = nullptr;
 constexpr int kLayers = 3;
 // What each layer wraps, by domain (mem, obj). Written before the layer is installed.
 constinit Allocator g_inner[kLayers][2] = {};
+constinit Allocator g_layer[kLayers][2] = {};  // ours
 constinit int g_layers[2] = {};
-constinit Allocator g_outermost[2] = {};  // ours
+constinit void* g_outermost[2] = {};  // malloc of our outermost layer
 
 // Where an allocation comes from when whole stacks of a known layout are kept: the fast way is part
 // of the hook.
@@ -108,40 +116,62 @@ Allocator FirstHook(int which) {
 constinit void* const* g_place[2] = {};
 
 void* const* FindPlace(void* function) {
-  auto* runtime = static_cast<void* const*>(os::AnySymbol("_PyRuntime"));
-  const size_t words = runtime != nullptr ? os::SymbolBytes(runtime) / sizeof *runtime : 0;
-  for (size_t i = 0; i < words; i++) {
+  size_t bytes = 0;
+  auto* runtime = static_cast<void* const*>(Symbol("_PyRuntime", &bytes));
+  for (size_t i = 0; runtime != nullptr && i < bytes / sizeof *runtime; i++) {
     if (runtime[i] == function) return runtime + i;
   }
   return nullptr;
 }
 
 bool IsOutermost(int which) {
-  return g_place[which] != nullptr &&
-         *g_place[which] == reinterpret_cast<void*>(g_outermost[which].malloc);
+  return g_place[which] != nullptr && *g_place[which] == g_outermost[which];
 }
 
-// Puts a layer of ours outermost, if it is not there already.
+bool IsSame(const Allocator& a, const Allocator& b) {
+  return a.ctx == b.ctx && a.malloc == b.malloc && a.calloc == b.calloc && a.realloc == b.realloc &&
+         a.free == b.free;
+}
+
+// The layer that is to be outermost over `now`: a new one, or one that wraps the very same thing,
+// as when an interpreter is initialised again. kLayers: no more are to be had.
+int LayerOver(const Allocator& now, int which) {
+  int layer = 0;
+  while (layer < g_layers[which] && !IsSame(g_inner[layer][which], now)) layer++;
+  if (layer < g_layers[which] || layer == kLayers) return layer;
+  g_inner[layer][which] = now;
+  g_layer[layer][which] = layer == 0 ? FirstHook(which) : kHooks[layer][which];
+  g_layers[which] = layer + 1;
+  return layer;
+}
+
+bool IsOurs(const Allocator& now, int which) {
+  for (int layer = 0; layer < g_layers[which]; layer++) {
+    if (now.malloc == g_layer[layer][which].malloc) return true;
+  }
+  return false;
+}
+
+// Puts a layer of ours outermost, if there is none already.
 void Wrap(int which) {
   const int domain = which == 0 ? kMem : kObj;
   Allocator now;
   g_get(domain, &now);
-  const int layer = g_layers[which];
-  if (layer > 0 && now.malloc == g_outermost[which].malloc) return;
-  if (layer == kLayers) return;
-  g_inner[layer][which] = now;
-  Allocator ours = layer == 0 ? FirstHook(which) : kHooks[layer][which];
-  g_outermost[which] = ours;
-  g_layers[which] = layer + 1;
-  g_set(domain, &ours);
-  g_place[which] = FindPlace(reinterpret_cast<void*>(ours.malloc));
+  if (!IsOurs(now, which)) {
+    const int layer = LayerOver(now, which);
+    if (layer == kLayers) return;
+    now = g_layer[layer][which];
+    g_set(domain, &now);
+  }
+  void* malloc = reinterpret_cast<void*>(now.malloc);
+  if (g_outermost[which] == malloc && g_place[which] != nullptr) return;
+  g_outermost[which] = malloc;
+  g_place[which] = FindPlace(malloc);
 }
 
-}  // namespace
-
-bool Install() {
-  g_get = reinterpret_cast<GetAllocator>(os::AnySymbol("PyMem_GetAllocator"));
-  g_set = reinterpret_cast<SetAllocator>(os::AnySymbol("PyMem_SetAllocator"));
+bool WrapAll() {
+  g_get = reinterpret_cast<GetAllocator>(Symbol("PyMem_GetAllocator"));
+  g_set = reinterpret_cast<SetAllocator>(Symbol("PyMem_SetAllocator"));
   if (g_get == nullptr || g_set == nullptr) return false;
   if (!Detect()) return false;
   Wrap(0);
@@ -149,11 +179,84 @@ bool Install() {
   return true;
 }
 
-bool Watch() {
+// From now on the interpreter's mallocs look.
+void StartWatching(Thread* t) {
+  g_gate->state.store(Gate::kWatching, std::memory_order_release);
+  t->rest = RestingState();
+}
+
+constinit std::atomic<bool> g_asked{false};
+
+// The interpreter calls it when it has been finalised. Where another thread is to initialise it
+// again, ThreadStateSlow makes that one watchful.
+void Finalized() {
+  g_asked.store(false, std::memory_order_relaxed);
+  if (!IsRecording()) return;
+  ForgetThreadStates();
+  Thread* t = t_thread;
+  if (t == nullptr || t->busy != t->rest) return;
+  StartWatching(t);
+  Leave(t);
+}
+
+void AskToBeToldOfTheEnd() {
+  const auto at_exit = reinterpret_cast<int (*)(void (*)())>(Symbol("Py_AtExit"));
+  if (at_exit != nullptr && !g_asked.exchange(true)) at_exit(&Finalized);
+}
+
+void SayAnother(const os::Module& module) {
+  static constinit std::atomic<bool> said{false};
+  if (said.exchange(true)) return;
+  char line[640];
+  snprintf(line, sizeof line,
+           "a second CPython is in this process (%.400s): the lines of the first one are recorded, "
+           "the second one's allocations only as native ones",
+           module.path);
+  os::Say(line);
+}
+
+}  // namespace
+
+bool Install() { return TakeLinked() && WrapAll(); }
+
+__attribute__((noinline)) void Meet(Thread* t, uintptr_t address) {
+  const int saved_errno = errno;
+  os::Module module;
+  const Found found = os::FindModule(address, &module) ? Look(module) : Found::kNothing;
+  if (found != Found::kNothing) {
+    const Busy busy = t->busy;
+    t->busy = Busy::kAllocating;  // what CPython allocates for the hooks is not the program's
+    if (found == Found::kAnother) SayAnother(module);
+    if (found == Found::kFirst && WrapAll()) StartWatching(t);
+    t->busy = busy;
+  }
+  errno = saved_errno;
+}
+
+bool Watch(uintptr_t caller) {
+  if (!g_interpreter.Holds(caller)) return false;
   for (int which : {0, 1}) {
     if (!IsOutermost(which)) Wrap(which);
   }
-  return g_reader.is_initialized();
+  if (g_reader.is_initialized() == 0) return false;
+  AskToBeToldOfTheEnd();
+  return true;
+}
+
+__attribute__((noinline)) void WatchAgain(Thread* t) {
+  if (g_gate->state.load(std::memory_order_relaxed) == Gate::kOpen) StartWatching(t);
+  t->rest = RestingState();  // another thread has started it
+}
+
+void Unload() {
+  Thread* t = t_thread;
+  const bool idle = t != nullptr && t->busy == t->rest;
+  if (idle) t->busy = Busy::kAllocating;  // what the loader allocates is not the program's
+  if (!KeepInterpreter()) {
+    g_interpreter = {};
+    g_reader = {};
+  }
+  if (idle) Leave(t);
 }
 
 }  // namespace memtrace::python
