@@ -10,7 +10,7 @@ packages_python=(python3 python3-venv)
 packages_test=(
   python3-pytest python3-protobuf binutils clang-format
   sqlite3 redis-server redis-tools nodejs nginx-light
-  libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools
+  libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 libpython3-dev musl-tools
 )
 packages_bench=(heaptrack)
 
