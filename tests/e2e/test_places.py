@@ -203,27 +203,37 @@ sys.stdin.read()
 """
 
 
-@mounting
-def test_a_forked_child_uses_the_next_folder(place, tmp_path):
-    """The parent's folder has no room for the child's copy: the child's region is elsewhere."""
-    code = """
+FORKING = """
 import os, sys
-fill = os.open("/dev/shm/other", os.O_CREAT | os.O_WRONLY)
-try:
-    while True:
-        os.write(fill, bytes(4096))
-except OSError:
-    pass
+source = "".join("def f%d(n):\\n  return [bytes(9) for i in range(n)]\\n" % i for i in range(6000))
+space = {}
+exec(compile(source, "many", "exec"), space)
+held = [space["f%d" % i](3) for i in range(6000)]
+room = os.statvfs("/dev/shm")
+left = room.f_bavail * room.f_bsize - int(sys.argv[1])
+with open("/dev/shm/other", "wb", buffering=0) as other:
+    while left > 0:
+        left -= other.write(bytes(min(left, 4096)))
 child = os.fork()
 if child == 0:
-    kept = [bytes(1000) for i in range(500)]
+    kept = []
+    for i in range(500):
+        kept.append(bytes(1000))
     os._exit(5)
 print("READY", "{}", flush=True)
 status = os.waitpid(child, 0)[1]
 sys.stdin.read()
 sys.exit(os.WEXITSTATUS(status))
 """
-    traced = place.start("mount -t tmpfs -o size=64m none /dev/shm", [sys.executable, "-c", code])
+
+
+@mounting
+@pytest.mark.parametrize("left", [0, 1200 << 10])
+def test_a_forked_child_uses_the_next_folder(place, left):
+    """The parent's folder has no room for the child's copy, at all or to its end."""
+    traced = place.start(
+        "mount -t tmpfs -o size=64m none /dev/shm", [sys.executable, "-c", FORKING, left]
+    )
     traced.ready()
     assert traced.finish() == 5
     assert traced.stderr() == ""
