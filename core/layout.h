@@ -341,10 +341,10 @@ struct Header {
 
   alignas(64) std::atomic<int64_t> owner_total;
   std::atomic<int64_t> shared_total;
-  std::atomic<int64_t> peak;          // highest total seen, bytes
-  std::atomic<int64_t> peak_trigger;  // a total above this one is a new peak: peak + slack
-  std::atomic<uint32_t> peak_epoch;   // starts at 1
-  uint32_t reserved0;
+  std::atomic<int64_t> peak;            // highest total seen, bytes
+  std::atomic<int64_t> peak_trigger;    // a total above this one is a new peak: peak + slack
+  std::atomic<uint32_t> peak_epoch;     // starts at 1
+  uint32_t pid_namespace;               // inode of /proc/self/ns/pid: where `pid` means something
   std::atomic<uint64_t> peak_boot_ns;   // when, to the timeline's resolution
   std::atomic<uint64_t> peak_reset_ns;  // last reset_peak(), 0: never
 

@@ -19,6 +19,15 @@ inline constexpr char kTemporary[] = "/tmp";
 // With less than that a small shell's records would be lost in part.
 inline constexpr uint64_t kLeastRoom = uint64_t{1} << 20;
 
+// Regions outlive their processes. A process that starts in a folder with so many removes those of
+// processes that have ended, until a quarter is gone: first what exited in order, then what was
+// killed, the oldest first. What started in the last kKeptSeconds stays. On a file system that is
+// more than half full there may be fewer, of any age. In the folder of a `memtrace run` the tool
+// sees to it instead (tools/cli/ended_processes.h), and nothing is lost.
+inline constexpr uint32_t kMostRegions = 1000;
+inline constexpr uint32_t kMostRegionsOfHalfFull = 64;
+inline constexpr uint32_t kKeptSeconds = 60;
+
 }  // namespace memtrace
 
 #endif  // MEMTRACE_CORE_PLACES_H_

@@ -67,6 +67,7 @@ void Region::FillIdentity() {
   header_->pid = os::ProcessId();
   header_->parent_pid = os::ParentProcessId();
   header_->uid = os::UserId();
+  header_->pid_namespace = os::PidNamespace();
   header_->exec_index = exec_index_;
   header_->process_start = process_start_;
   header_->start_realtime_ns = os::RealNanos();

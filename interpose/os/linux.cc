@@ -1,6 +1,8 @@
 // Linux: memory, identity, clocks, messages. Files and modules are in linux_files.cc,
 // linux_modules.cc.
 
+#include "interpose/os/linux.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
@@ -117,18 +119,40 @@ void ThreadName(char* out, size_t bytes) {
   snprintf(out, bytes, "%s", name);
 }
 
-uint64_t ProcessStart() {
-  char text[1024];
-  const size_t n = ReadFile("/proc/self/stat", text, sizeof text - 1);
-  text[n] = 0;
+// In the text of /proc/PID/stat; 0: not there.
+static uint64_t StartField(char* text) {
   const char* p = strrchr(text, ')');  // the command's name may hold blanks and parentheses
   if (p == nullptr) return 0;
   for (int field = 2; field < 22; field++) {
     p = strchr(p, ' ');
     if (p == nullptr) return 0;
     p++;
+    if (field == 2 && (*p == 'Z' || *p == 'X')) return 0;
   }
   return strtoull(p, nullptr, 10);
+}
+
+static uint64_t StartIn(const char* path) {
+  char text[1024];
+  const size_t n = ReadFile(path, text, sizeof text - 1);
+  text[n] = 0;
+  return StartField(text);
+}
+
+uint64_t ProcessStart() { return StartIn("/proc/self/stat"); }
+
+uint64_t ProcessStartOf(int pid) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  return StartIn(path);
+}
+
+uint32_t PidNamespace() {
+  char text[64];
+  const size_t n = ReadLink("/proc/self/ns/pid", text, sizeof text - 1);
+  text[n] = 0;
+  const char* number = strchr(text, '[');  // pid:[4026531836]
+  return number != nullptr ? static_cast<uint32_t>(strtoul(number + 1, nullptr, 10)) : 0;
 }
 
 static uint64_t Nanos(clockid_t clock) {

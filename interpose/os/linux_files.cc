@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/places.h"
+#include "interpose/os/linux.h"
 #include "interpose/os/os.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -129,6 +130,7 @@ static int CreateInFolder(int place, uint64_t process_start, uint32_t* exec_inde
   int error = RegionFolder(place, folder, sizeof folder);
   if (error == 0) error = PrivateFolder(folder);
   if (error != 0) return error;
+  MakeRoom(folder);
   error = EFBIG;  // when the limits leave no room for any region
   for (size_t bytes = AffordableBytes(true); bytes >= kLeastRoom; bytes /= 8) {
     error = MapFile(folder, process_start, exec_index, bytes, out);

@@ -70,6 +70,7 @@ uint32_t UserId();
 int ThreadId();
 bool ThreadAlive(int tid);  // a thread of this process
 void ThreadName(char* out, size_t bytes);
+uint32_t PidNamespace();  // where pids mean something: an inode number; 0: unknown
 uint64_t ProcessStart();  // field 22 of /proc/self/stat; 0: unknown
 
 uint64_t BootNanos();

@@ -75,8 +75,16 @@ bool RunsAnotherProgram(const RegionEntry& entry) {
   return now != recorded;
 }
 
-EndKind StateOf(const RegionEntry& entry, bool ended) {
+// The inode number of this process's pid namespace; 0: unknown.
+uint32_t PidNamespace() {
+  struct stat info;
+  return stat("/proc/self/ns/pid", &info) == 0 ? static_cast<uint32_t>(info.st_ino) : 0;
+}
+
+// A process of another container cannot be looked for here: it may well live.
+EndKind StateOf(const RegionEntry& entry, uint32_t pid_namespace, bool ended) {
   if (ended) return EndKind::kExited;
+  if (pid_namespace != 0 && pid_namespace != PidNamespace()) return EndKind::kRunning;
   const uint64_t start = ProcessStart(entry.pid);
   // A process without /proc, below chroot for one, does not know when it started.
   if (start == 0 || (entry.process_start != 0 && entry.process_start != start)) {
@@ -149,7 +157,8 @@ RegionEntry DescribeRegion(const std::string& path) {
     entry.command = SplitCommand(*text);
   }
   if (auto text = ReadRawString(**region, header.executable); text.ok()) entry.executable = *text;
-  entry.state = StateOf(entry, header.end.load() == static_cast<uint32_t>(ProcessEnd::kExited));
+  entry.state = StateOf(entry, header.pid_namespace,
+                        header.end.load() == static_cast<uint32_t>(ProcessEnd::kExited));
   entry.status = (*region)->Check();
   return entry;
 }
