@@ -134,6 +134,7 @@ void InstallForkHandlers() {
 bool StartChild() {
   // Off until it has worked, so that nothing is ever written to the parent's region.
   g_gate->state.store(Gate::kOff, std::memory_order_relaxed);
+  os::SuspendFillers();
   os::RegionFile file;
   if (!g_region.PrepareChild(&file)) {
     os::Say("a forked child could not get a region of its own: it is not traced");
@@ -142,6 +143,7 @@ bool StartChild() {
   if (t_inherited.live == nullptr) t_inherited = SumLive();
   const bool had_file = g_region.path()[0] != 0;
   if (t_inherited.live == nullptr || !g_region.AdoptInChild(&file)) return false;
+  os::ResumeFillers();
   if (had_file && g_region.path()[0] == 0) SayPlace(file);
   ForgetSites();
   Thread* slot0 = ResetThreadsInChild();

@@ -62,7 +62,9 @@ bool MakeTables() {
 void StartRecording() {
   // Before libc has its environment the loader itself is at work: too early to know what is wanted.
   if (environ == nullptr || g_started.exchange(true)) return;
-  if (!os::IsGlibc() || Wanted("MEMTRACE_DISABLE")) return;
+  if (!os::IsGlibc()) return;
+  os::RestoreInheritedLimits();
+  if (Wanted("MEMTRACE_DISABLE")) return;
   auto* gate = static_cast<GatePage*>(os::MapWipedInChild());
   if (gate == nullptr || !MakeTables()) return;
   SayPlace(g_region.file());

@@ -220,7 +220,7 @@ bool Region::CopyTo(os::RegionFile* file) const {
 }
 
 bool Region::AdoptInChild(os::RegionFile* file) {
-  if (!os::MoveMapping(file, file_.base)) return false;
+  if (!os::MoveMapping(file, file_)) return false;
   file_ = *file;
   // What was copied is backed, no more: see CopySection.
   for (uint32_t id = 0; id < kSectionCount; id++) {

@@ -41,7 +41,7 @@ namespace memtrace::os {
 
 bool IsGlibc() { return gnu_get_libc_version != nullptr; }
 
-void* Reserve(size_t bytes) {
+static void* MapPrivate(size_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return nullptr;
@@ -51,7 +51,12 @@ void* Reserve(size_t bytes) {
   return p;
 }
 
-void Release(void* memory, size_t bytes) { munmap(memory, bytes); }
+void* Reserve(size_t bytes) { return LimitedReserve(bytes, &MapPrivate); }
+
+void Release(void* memory, size_t bytes) {
+  munmap(memory, bytes);
+  CountRelease(bytes);
+}
 
 void Discard(void* memory, size_t bytes) { madvise(memory, bytes, MADV_DONTNEED); }
 

@@ -3,6 +3,9 @@
 #ifndef MEMTRACE_INTERPOSE_OS_LINUX_H_
 #define MEMTRACE_INTERPOSE_OS_LINUX_H_
 
+#include <sys/resource.h>
+
+#include <cstddef>
 #include <cstdint>
 
 namespace memtrace::os {
@@ -13,6 +16,14 @@ uint64_t ProcessStartOf(int pid);
 // Removes regions of processes that have ended, when there are many. Takes a few microseconds when
 // there are not.
 void MakeRoom(const char* folder);
+
+// The kernel's own prlimit, without the program's view of it.
+int KernelLimit(int pid, int resource, const rlimit* wanted, rlimit* old);
+
+// Maps memory for the recorder, not at the cost of the program's limits, and counts it.
+void* LimitedReserve(size_t bytes, void* (*map)(size_t));
+void CountRelease(size_t bytes);
+void CountShared(int64_t bytes);
 
 }  // namespace memtrace::os
 

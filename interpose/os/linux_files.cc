@@ -68,7 +68,7 @@ int RegionFolder(int place, char* out, size_t bytes) {
 
 static void LimitTo(size_t* bytes, __rlimit_resource resource, size_t share) {
   rlimit limit;
-  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  if (KernelLimit(0, resource, nullptr, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
   if (limit.rlim_cur / share < *bytes) *bytes = limit.rlim_cur / share & ~size_t{4095};
 }
 
@@ -114,6 +114,7 @@ static int MapFile(const char* folder, uint64_t process_start, uint32_t* exec_in
     close(fd);
     if (base != MAP_FAILED) {
       madvise(base, bytes, MADV_DONTDUMP);
+      CountShared(static_cast<int64_t>(bytes));
       out->base = static_cast<char*>(base);
       out->bytes = bytes;
       return 0;
@@ -156,8 +157,13 @@ bool CreateRegionFile(int place, uint64_t process_start, uint32_t* exec_index, R
 }
 
 void DropRegionFile(int place, RegionFile* file) {
-  if (file->path[0] != 0) unlink(file->path);
-  munmap(file->base, file->bytes);
+  if (file->path[0] != 0) {
+    unlink(file->path);
+    munmap(file->base, file->bytes);
+    CountShared(-static_cast<int64_t>(file->bytes));
+  } else {
+    Release(file->base, file->bytes);
+  }
   file->base = nullptr;
   file->path[0] = 0;
   if (place < kFolders) file->refusals[place] = ENOSPC;
@@ -179,10 +185,16 @@ bool Commit(const RegionFile& file, uint64_t offset, uint64_t bytes) {
   return errno == EINVAL && CommitThroughFile(file, offset, bytes);
 }
 
-bool MoveMapping(RegionFile* file, char* base) {
-  void* moved = mremap(file->base, file->bytes, file->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, base);
+bool MoveMapping(RegionFile* file, const RegionFile& over) {
+  void* moved =
+      mremap(file->base, file->bytes, file->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, over.base);
   if (moved == MAP_FAILED) return false;
-  file->base = base;
+  if (over.path[0] != 0) {
+    CountShared(-static_cast<int64_t>(over.bytes));
+  } else {
+    CountRelease(over.bytes);
+  }
+  file->base = over.base;
   return true;
 }
 

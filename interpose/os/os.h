@@ -7,6 +7,8 @@
 #ifndef MEMTRACE_INTERPOSE_OS_OS_H_
 #define MEMTRACE_INTERPOSE_OS_OS_H_
 
+#include <sys/resource.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -20,10 +22,21 @@ bool HasRoomToRecord();
 
 // Private zeroed memory that costs nothing until it is touched: no swap reservation, no huge pages,
 // not in core dumps. nullptr when refused.
+// Not at the cost of limits that the program has set itself.
 void* Reserve(size_t bytes);
 void Release(void* memory, size_t bytes);
 // Makes touched pages of reserved memory read as zero again and gives them back.
 void Discard(void* memory, size_t bytes);
+
+// prlimit as the program means it: limits of address space and private memory are for its own
+// memory. own_memory: this process owns the memory it runs in (it has not just been forked).
+int Limit(int pid, int resource, const rlimit* wanted, rlimit* old, bool own_memory);
+// At the start: a limit that was enlarged for the program before exec is put right.
+void RestoreInheritedLimits();
+// In a forked child, around making a region of its own: gives up what keeps the limits exact, and
+// takes it again.
+void SuspendFillers();
+void ResumeFillers();
 
 // mlockall; only_touched: pages are locked when they are touched for the first time.
 int LockAll(int flags, bool only_touched);
@@ -54,8 +67,8 @@ bool CreateRegionFile(int place, uint64_t process_start, uint32_t* exec_index, R
 void DropRegionFile(int place, RegionFile* file);
 // Backs [offset, offset + bytes) with memory, so that a later store cannot raise SIGBUS.
 bool Commit(const RegionFile& file, uint64_t offset, uint64_t bytes);
-// Replaces the mapping at `base` by `file`'s, which moves there.
-bool MoveMapping(RegionFile* file, char* base);
+// Replaces the mapping of `over`, as long, by `file`'s, which moves there.
+bool MoveMapping(RegionFile* file, const RegionFile& over);
 
 // Where libc keeps the thread-specific values of small keys, as seen from __builtin_thread_pointer:
 // the value of key k is at + k * kSpecificStride. 0: not found, ask pthread_getspecific.
