@@ -28,7 +28,7 @@
 namespace memtrace {
 
 // No honest program allocates as much; and sums of such figures stay far from overflow.
-inline constexpr int64_t kMaxSnapshotValue = int64_t{1} << 55;
+inline constexpr int64_t kMaxSnapshotValue = int64_t{1} << 60;
 
 inline bool IsOutOfRange(int64_t value) {
   return value > kMaxSnapshotValue || value < -kMaxSnapshotValue;

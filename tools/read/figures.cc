@@ -13,9 +13,9 @@ namespace {
 
 constexpr int kPeakAttempts = 5;
 
-// 1 EiB: at 10 GB/s a process needs three years to allocate that much. Below it, the sums of a few
-// processes still fit in 64 bits.
-constexpr uint64_t kMostEver = uint64_t{1} << 60;
+// Half an EiB: at 10 GB/s a process needs nearly two years to allocate that much. Twice as much, as
+// a figure may be in a snapshot file, bounds what is live and what was saved for the peak together.
+constexpr uint64_t kMostEver = uint64_t{1} << 59;
 
 // The state of the peak that all cells of one reading are measured against.
 struct PeakState {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/tools/read/region_builder.h"
+#include "tools/model/snapshot_file.h"
 
 namespace memtrace {
 namespace {
@@ -309,6 +310,29 @@ TEST(DecodeDamage, NamesWhatIsWrong) {
     b.header().command = 0x7fffffff;
     EXPECT_THAT(ErrorOf(b), HasSubstr("is outside the file"));
   }
+}
+
+// Whatever a region may say, a snapshot file of it can be read.
+TEST(Decode, LargestFiguresFitASnapshotFile) {
+  constexpr int64_t kLargest = (int64_t{1} << 59) - 1;
+  RegionBuilder b;
+  FillSample(&b);
+  b.CellAt(kFirstBusySite + 1, 1) = {};
+  b.CellAt(kFirstBusySite + 1, 2) = {};
+  b.CellAt(kFirstBusySite, 1) = {
+      {kLargest, kLargest}, {0, 0}, {0, 0}, {kLargest - INT32_MAX, INT32_MAX, 2}};
+  b.CellAt(kFirstBusySite, 2).alloc = {0, 0};
+  b.header().peak = kLargest;
+  absl::StatusOr<Profile> profile = Decode(b);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->Totals().alloc_bytes, kLargest);
+  EXPECT_EQ(profile->processes[0].peak_bytes, kLargest);
+  const absl::StatusOr<Profile> read = ReadSnapshotBytes(*SnapshotBytes(*profile));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->Totals(), profile->Totals());
+  EXPECT_EQ(read->processes[0].peak_bytes, kLargest);
+  ++b.CellAt(kFirstBusySite, 1).alloc.bytes;
+  EXPECT_THAT(ErrorOf(b), HasSubstr("larger than any process"));
 }
 
 TEST(Decode, VersionTexts) {
