@@ -449,7 +449,7 @@ absl::Status WriteSnapshotFile(const Profile& profile, const std::string& path,
     pb::io::FileOutputStream file(fd);
     absl::Status status = WriteTo(profile, options, &file);
     if (!file.Flush() || file.GetErrno() != 0) {
-      return absl::UnavailableError(std::strerror(file.GetErrno()));
+      return WriteError(file.GetErrno());
     }
     return status;
   });
