@@ -29,6 +29,7 @@ class InflateStream : public google::protobuf::io::CopyingInputStream {
   // OK while nothing went wrong. `Finished` after the checksum has been verified.
   const absl::Status& status() const { return status_; }
   bool Finished() const { return finished_; }
+  const int64_t* consumed() const { return &consumed_; }
 
  private:
   int Fail(const char* what);

@@ -14,6 +14,15 @@ namespace {
 // The location_kind of the location that stands for an empty stack.
 constexpr uint32_t kNoStackKind = 3;
 
+constexpr size_t kNameBytes = 100;  // of a sample type, in an error
+
+// A location may stand for several frames that were inlined into one another, and a stack may name
+// it often: bounded together, so that a small file is no endless walk.
+constexpr size_t kMostFrames = 1 << 20;
+constexpr size_t kFramesPerLocation = 8;
+
+constexpr NodeId kNoNode = UINT32_MAX;
+
 // A stored profile's own names for the columns; position = index in `kColumns`.
 constexpr absl::string_view kColumns[] = {"alloc_objects", "alloc_space",  "inuse_objects",
                                           "inuse_space",   "peak_objects", "peak_space"};
@@ -103,7 +112,7 @@ bool IsGroupRight(uint32_t added_to, const pprof::Extension& header) {
 
 class ProfileBuilder {
  public:
-  explicit ProfileBuilder(const RawProfile& raw) : raw_(raw) {}
+  ProfileBuilder(const RawProfile& raw, ReadBudget* budget) : raw_(raw), budget_(budget) {}
 
   absl::StatusOr<Profile> Build(bool header_only) {
     absl::Status status = AddHeader();
@@ -169,7 +178,7 @@ class ProfileBuilder {
         if (raw_.strings[type] == kColumns[i]) column_.back() = static_cast<int>(i);
       }
       known |= column_.back() >= 0;
-      absl::StrAppend(&names, names.empty() ? "" : ", ", raw_.strings[type]);
+      absl::StrAppend(&names, names.empty() ? "" : ", ", raw_.strings[type].substr(0, kNameBytes));
     }
     if (!known) {
       return Damaged(absl::StrCat("a profile without memory figures: its sample types are: ",
@@ -294,6 +303,7 @@ class ProfileBuilder {
 
   absl::Status AddSamples() {
     profile_.Reserve(raw_.samples.size(), raw_.samples.size());  // about one stack each
+    nodes_charged_ = raw_.samples.size();
     size_t first_location = 0;
     size_t first_value = 0;
     for (size_t i = 0; i < raw_.samples.size(); ++i) {
@@ -310,7 +320,7 @@ class ProfileBuilder {
       }
       const bool has_caller = FillFromColumns(static_cast<int>(i), &sample);
       FillFromLabel(raw, &sample);
-      absl::Status status = FillStack(first_location, raw.locations_end, has_caller, &sample);
+      absl::Status status = FillStack(raw, first_location, has_caller, &sample);
       if (!status.ok()) return status;
       profile_.AddSample(sample);
       first_location = raw.locations_end;
@@ -337,42 +347,54 @@ class ProfileBuilder {
     sample->domain = DomainFromName(raw_.strings[raw.domain]);
   }
 
-  absl::Status FillStack(size_t first, size_t last, bool has_caller, Sample* sample) {
-    stack_.clear();  // innermost first
-    for (size_t i = first; i < last; ++i) {
+  // path_ becomes the sample's: what it shares with the last sample's is there already.
+  absl::Status FillStack(const RawSample& raw, size_t first, bool has_caller, Sample* sample) {
+    path_ends_.resize(raw.shared);
+    path_.resize(raw.shared == 0 ? 0 : path_ends_.back());
+    for (size_t i = first; i < raw.locations_end; ++i) {
       const auto location = locations_.find(raw_.sample_locations[i]);
       if (location == locations_.end()) {
         return Damaged(absl::StrFormat("a sample is at location %d, which does not exist",
                                        raw_.sample_locations[i]));
       }
-      stack_.insert(stack_.end(), frames_.begin() + location->second.first,
-                    frames_.begin() + location->second.second);
+      // Innermost first, as functions are inlined into one another.
+      for (size_t frame = location->second.second; frame-- > location->second.first;) {
+        path_.push_back({frames_[frame], kNoNode});
+        if (++walked_ > kMostFrames + kFramesPerLocation * raw_.sample_locations.size()) {
+          return ReadBudget::Exceeded();
+        }
+      }
+      path_ends_.push_back(path_.size());
+      absl::Status status = Charge(path_.size(), ReadCost::kDepth, &depth_charged_);
+      if (!status.ok()) return status;
     }
-    if (has_caller && stack_.empty()) return Damaged("a sample lacks its caller");
-    if (has_caller) sample->caller = stack_[0];
-    sample->node = NodeFor(stack_.rbegin(), stack_.rend() - (has_caller ? 1 : 0));
-    return absl::OkStatus();
+    if (has_caller && path_.empty()) return Damaged("a sample lacks its caller");
+    if (has_caller) sample->caller = path_.back().first;
+    sample->node = NodeAt(path_.size() - (has_caller ? 1 : 0));
+    return Charge(profile_.nodes().size(), ReadCost::kNode, &nodes_charged_);
   }
 
-  // The node of a stack, outermost frame first. Neighbouring samples share their outer frames, so
-  // the way down from the root is taken from the last sample as far as it is the same.
-  template <typename Frames>
-  NodeId NodeFor(Frames begin, Frames end) {
-    size_t depth = 0;
-    while (begin != end && depth < path_.size() && path_[depth].first == *begin) {
-      ++begin;
-      ++depth;
-    }
-    path_.resize(depth);
-    NodeId node = depth == 0 ? 0 : path_.back().second;
-    for (; begin != end; ++begin) {
-      node = profile_.InternNode(node, *begin);
-      path_.emplace_back(*begin, node);
+  // What has grown since it was charged.
+  absl::Status Charge(size_t now, int64_t each, size_t* charged) {
+    if (now <= *charged) return absl::OkStatus();
+    const bool fits = budget_->Keep(each * static_cast<int64_t>(now - *charged));
+    *charged = now;
+    return fits ? absl::OkStatus() : ReadBudget::Exceeded();
+  }
+
+  // The node of the outermost `depth` frames of path_.
+  NodeId NodeAt(size_t depth) {
+    size_t known = depth;
+    while (known > 0 && path_[known - 1].second == kNoNode) --known;
+    NodeId node = known == 0 ? 0 : path_[known - 1].second;
+    for (; known < depth; ++known) {
+      path_[known].second = node = profile_.InternNode(node, path_[known].first);
     }
     return node;
   }
 
   const RawProfile& raw_;
+  ReadBudget* const budget_;
   Profile profile_;
   std::vector<StringId> strings_;
   std::vector<int> column_;  // index in kColumns by position in a sample, -1: another figure
@@ -380,14 +402,20 @@ class ProfileBuilder {
   absl::flat_hash_map<uint64_t, StringId> mappings_;
   std::vector<FrameId> frames_;
   absl::flat_hash_map<uint64_t, std::pair<size_t, size_t>> locations_;  // id -> range of frames_
-  std::vector<FrameId> stack_;
-  std::vector<std::pair<FrameId, NodeId>> path_;  // of the last sample, outermost first
+  // Of the last sample, outermost first: its frames with their nodes as far as they were asked for,
+  // and where in them each location ends.
+  std::vector<std::pair<FrameId, NodeId>> path_;
+  std::vector<size_t> path_ends_;
+  size_t walked_ = 0;
+  size_t depth_charged_ = 0;
+  size_t nodes_charged_ = 0;  // first as many as there are samples: kSample holds one
 };
 
 }  // namespace
 
-absl::StatusOr<Profile> BuildProfile(const RawProfile& raw, const ReadOptions& options) {
-  return ProfileBuilder(raw).Build(options.header_only);
+absl::StatusOr<Profile> BuildProfile(const RawProfile& raw, const ReadOptions& options,
+                                     ReadBudget* budget) {
+  return ProfileBuilder(raw, budget).Build(options.header_only);
 }
 
 }  // namespace memtrace

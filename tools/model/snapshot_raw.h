@@ -6,6 +6,12 @@
 // (BuildProfile). Nothing in a RawProfile has been checked but the range of values; BuildProfile
 // checks every number before it is used as an index.
 //
+// Of a stack only what differs from the sample before is kept: neighbours share their outer frames,
+// and of a deep recursion's each would hold nearly all of them.
+//
+// Both steps charge what they keep to one ReadBudget. Deques do not double: what is kept is what is
+// needed.
+//
 // Errors: InvalidArgument with what is damaged, Unimplemented for a newer format; neither names the
 // file.
 
@@ -15,6 +21,7 @@
 #include <google/protobuf/io/coded_stream.h>
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,6 +30,7 @@
 #include "absl/status/statusor.h"
 #include "profile.pb.h"
 #include "tools/model/profile.h"
+#include "tools/model/read_budget.h"
 #include "tools/model/snapshot_file.h"
 
 namespace memtrace {
@@ -54,7 +62,8 @@ struct RawFunction {
 };
 
 struct RawSample {
-  size_t locations_end;
+  uint32_t shared;       // outermost locations that are the same as the previous sample's
+  size_t locations_end;  // its other ones, outermost first, end here
   size_t values_end;
   int64_t domain_key;  // label of another program's profile: key and text, 0: none
   int64_t domain;
@@ -64,22 +73,23 @@ struct RawProfile {
   std::optional<pprof::Extension> header;
   pprof::Columns columns;
   std::vector<std::pair<int64_t, int64_t>> sample_types;
-  std::vector<RawSample> samples;
-  std::vector<uint64_t> sample_locations;
-  std::vector<int64_t> sample_values;
-  std::vector<std::pair<uint64_t, int64_t>> mappings;  // id, file name
-  std::vector<RawLocation> locations;
-  std::vector<RawLine> lines;
-  std::vector<RawFunction> functions;
-  std::vector<std::string> strings;
+  std::deque<RawSample> samples;
+  std::deque<uint64_t> sample_locations;
+  std::deque<int64_t> sample_values;
+  std::deque<std::pair<uint64_t, int64_t>> mappings;  // id, file name
+  std::deque<RawLocation> locations;
+  std::deque<RawLine> lines;
+  std::deque<RawFunction> functions;
+  std::deque<std::string> strings;
   int64_t time_nanos = 0;
   int64_t duration_nanos = 0;
 };
 
 absl::StatusOr<RawProfile> ReadRawProfile(google::protobuf::io::CodedInputStream* in,
-                                          const ReadOptions& options);
+                                          const ReadOptions& options, ReadBudget* budget);
 
-absl::StatusOr<Profile> BuildProfile(const RawProfile& raw, const ReadOptions& options);
+absl::StatusOr<Profile> BuildProfile(const RawProfile& raw, const ReadOptions& options,
+                                     ReadBudget* budget);
 
 }  // namespace memtrace
 

@@ -42,7 +42,8 @@ absl::StatusOr<Profile> ReadFrom(pb::io::ZeroCopyInputStream* compressed, const 
   pb::io::CopyingInputStreamAdaptor adaptor(&inflate);
   pb::io::CodedInputStream coded(&adaptor);
   coded.SetTotalBytesLimit(INT_MAX);
-  absl::StatusOr<RawProfile> raw = ReadRawProfile(&coded, options);
+  ReadBudget budget(inflate.consumed());
+  absl::StatusOr<RawProfile> raw = ReadRawProfile(&coded, options, &budget);
   absl::Status status = raw.status();
   const bool early = raw.ok() && options.header_only && raw->header.has_value();
   if (!inflate.status().ok()) {
@@ -51,7 +52,7 @@ absl::StatusOr<Profile> ReadFrom(pb::io::ZeroCopyInputStream* compressed, const 
     status = absl::InvalidArgumentError("it is larger than 2 GiB, or ends early");
   }
   if (status.ok()) {
-    absl::StatusOr<Profile> profile = BuildProfile(*raw, options);
+    absl::StatusOr<Profile> profile = BuildProfile(*raw, options, &budget);
     if (profile.ok()) return profile;
     status = profile.status();
   }

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/wire_format_lite.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "absl/strings/str_cat.h"
@@ -16,10 +17,16 @@ using pb::internal::WireFormatLite;
 
 absl::Status Damaged(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
+// More sample types than any profiler has.
+constexpr size_t kMaxSampleTypes = 64;
+
+// Buffers that were needed once are given back when they are larger than this.
+constexpr size_t kKeptBuffer = 16 * 1024;
+
 class StreamReader {
  public:
-  StreamReader(pb::io::CodedInputStream* in, const ReadOptions& options)
-      : in_(in), options_(options) {}
+  StreamReader(pb::io::CodedInputStream* in, const ReadOptions& options, ReadBudget* budget)
+      : in_(in), options_(options), budget_(budget) {}
 
   absl::Status Read() {
     while (const uint32_t tag = in_->ReadTag()) {
@@ -46,11 +53,14 @@ class StreamReader {
       }
       case WireFormatLite::WIRETYPE_LENGTH_DELIMITED: {
         uint32_t length;
-        if (!in_->ReadVarint32(&length) || length > INT_MAX ||
-            !in_->ReadString(&bytes_, static_cast<int>(length))) {
+        if (!in_->ReadVarint32(&length) || length > INT_MAX) return Damaged("a field is cut short");
+        if (!budget_->Fits(3 * int64_t{length})) return ReadBudget::Exceeded();
+        if (!in_->ReadString(&bytes_, static_cast<int>(length))) {
           return Damaged("a field is cut short");
         }
-        return ReadMessage(field);
+        absl::Status status = ReadMessage(field);
+        if (bytes_.capacity() > kKeptBuffer) bytes_ = std::string();
+        return status;
       }
       default:
         if (!WireFormatLite::SkipField(in_, tag)) return Damaged("a field is cut short");
@@ -64,6 +74,7 @@ class StreamReader {
         return ReadExtension();
       case pprof::Profile::kSampleTypeFieldNumber:
         return Parse(&value_type_, "a sample type", [this] {
+          if (raw_.sample_types.size() >= kMaxSampleTypes) return Damaged("it has no end of types");
           raw_.sample_types.emplace_back(value_type_.type(), value_type_.unit());
           return absl::OkStatus();
         });
@@ -72,7 +83,7 @@ class StreamReader {
       case pprof::Profile::kMappingFieldNumber:
         return Parse(&mapping_, "a mapping", [this] {
           raw_.mappings.emplace_back(mapping_.id(), mapping_.filename());
-          return absl::OkStatus();
+          return Charge(ReadCost::kMapping);
         });
       case pprof::Profile::kLocationFieldNumber:
         return Parse(&location_, "a location", [this] { return KeepLocation(); });
@@ -80,26 +91,37 @@ class StreamReader {
         return Parse(&function_, "a function", [this] {
           raw_.functions.push_back(
               {function_.id(), function_.name(), function_.filename(), function_.start_line()});
-          return absl::OkStatus();
+          return Charge(ReadCost::kFunction);
         });
       case pprof::Profile::kStringTableFieldNumber:
         raw_.strings.push_back(bytes_);
-        return absl::OkStatus();
+        return Charge(ReadCost::kString, ReadCost::kTextByte, bytes_.size());
       default:
         return absl::OkStatus();  // of a later version, or of no use here
     }
   }
 
+  absl::Status Charge(int64_t entry, int64_t each = 0, size_t count = 0) {
+    if (budget_->Keep(entry + each * static_cast<int64_t>(count))) return absl::OkStatus();
+    return ReadBudget::Exceeded();
+  }
+
   template <typename Message, typename Keep>
   absl::Status Parse(Message* message, const char* what, Keep keep) {
+    if (!budget_->Fits(ReadCost::kDecodedByte * static_cast<int64_t>(bytes_.size()))) {
+      return ReadBudget::Exceeded();
+    }
     if (!message->ParseFromString(bytes_)) return Damaged(absl::StrCat(what, " cannot be decoded"));
-    return keep();
+    absl::Status status = keep();
+    if (bytes_.size() > kKeptBuffer) *message = Message();
+    return status;
   }
 
   absl::Status ReadExtension() {
+    if (absl::Status s = Charge(ExtensionCost(bytes_)); !s.ok()) return s;
     pprof::Extension extension;
     if (!extension.ParseFromString(bytes_)) return Damaged("its header cannot be decoded");
-    if (extension.has_columns()) raw_.columns.MergeFrom(extension.columns());
+    if (extension.has_columns()) KeepColumns(extension.mutable_columns());
     if (extension.schema_version() == 0) return absl::OkStatus();  // columns only
     if (raw_.header.has_value()) return Damaged("it has two headers");
     if (extension.schema_version() > kSnapshotSchemaVersion) {
@@ -113,22 +135,45 @@ class StreamReader {
     return absl::OkStatus();
   }
 
+  // Columns come at once as a rule, and are not copied then.
+  void KeepColumns(pprof::Columns* columns) {
+    if (raw_.columns.ByteSizeLong() == 0) {
+      raw_.columns.Swap(columns);
+    } else {
+      raw_.columns.MergeFrom(*columns);
+    }
+  }
+
   absl::Status KeepSample() {
     if (sample_.value_size() == 0) return Damaged("a sample has no values");
-    raw_.sample_locations.insert(raw_.sample_locations.end(), sample_.location_id().begin(),
-                                 sample_.location_id().end());
+    const size_t shared = KeepStack();
     for (int64_t value : sample_.value()) {
       if (IsOutOfRange(value)) return Damaged("a value is out of range");
       raw_.sample_values.push_back(value);
     }
-    RawSample raw{raw_.sample_locations.size(), raw_.sample_values.size(), 0, 0};
+    RawSample raw{static_cast<uint32_t>(shared), raw_.sample_locations.size(),
+                  raw_.sample_values.size(), 0, 0};
     for (const pprof::Label& label : sample_.label()) {
       if (label.str() == 0 || raw.domain_key != 0) continue;
       raw.domain_key = label.key();
       raw.domain = label.str();
     }
     raw_.samples.push_back(raw);
-    return absl::OkStatus();
+    const size_t deeper = stack_.size() - std::min(stack_.size(), deepest_);
+    deepest_ += deeper;
+    return Charge(ReadCost::kSample + ReadCost::kDepth * static_cast<int64_t>(deeper),
+                  ReadCost::kNumber, stack_.size() - shared + sample_.value_size());
+  }
+
+  // Keeps the locations that differ from the last sample's; returns how many are shared.
+  size_t KeepStack() {
+    const auto& ids = sample_.location_id();  // innermost first
+    const auto [own, last] = std::mismatch(ids.rbegin(), ids.rend(), stack_.begin(), stack_.end());
+    const auto shared = static_cast<size_t>(last - stack_.begin());
+    raw_.sample_locations.insert(raw_.sample_locations.end(), own, ids.rend());
+    stack_.resize(shared);
+    stack_.insert(stack_.end(), own, ids.rend());
+    return shared;
   }
 
   absl::Status KeepLocation() {
@@ -137,13 +182,17 @@ class StreamReader {
     }
     raw_.locations.push_back(
         {location_.id(), location_.mapping_id(), location_.address(), raw_.lines.size()});
-    return absl::OkStatus();
+    // Without a line it is a frame all the same.
+    return Charge(ReadCost::kLocation, ReadCost::kLine, std::max(location_.line_size(), 1));
   }
 
   pb::io::CodedInputStream* in_;
   const ReadOptions& options_;
+  ReadBudget* const budget_;
   RawProfile raw_;
   std::string bytes_;
+  std::vector<uint64_t> stack_;  // of the last sample, outermost first
+  size_t deepest_ = 0;
   // Reused, so that their memory is.
   pprof::ValueType value_type_;
   pprof::Sample sample_;
@@ -154,9 +203,9 @@ class StreamReader {
 
 }  // namespace
 
-absl::StatusOr<RawProfile> ReadRawProfile(pb::io::CodedInputStream* in,
-                                          const ReadOptions& options) {
-  StreamReader reader(in, options);
+absl::StatusOr<RawProfile> ReadRawProfile(pb::io::CodedInputStream* in, const ReadOptions& options,
+                                          ReadBudget* budget) {
+  StreamReader reader(in, options, budget);
   absl::Status status = reader.Read();
   if (!status.ok()) return status;
   return std::move(reader.raw());

@@ -1,0 +1,58 @@
+// A region with everything that a reader can meet: small and busy cells, inherited ones, several
+// threads' cells for one site, native callers with and without a module, a deep stack, losses.
+
+#ifndef MEMTRACE_TESTS_UNIT_TOOLS_READ_RICH_REGION_H_
+#define MEMTRACE_TESTS_UNIT_TOOLS_READ_RICH_REGION_H_
+
+#include <string>
+
+#include "tests/unit/tools/read/region_builder.h"
+
+namespace memtrace::testing {
+
+inline void FillThreadsOf(RegionBuilder* b, uint32_t small, uint32_t busy, int threads) {
+  for (int i = 0; i < threads; ++i) {
+    const uint32_t slot = b->Thread(5000 + i, "pool-" + std::to_string(i),
+                                    i % 3 == 0 ? ThreadState::kEnded : ThreadState::kLive);
+    SmallCell& cell = b->SmallCellAt(small, slot);
+    cell.alloc = PackSmall(3, 300 + i);
+    cell.free = PackSmall(2, 200);
+    cell.saved = PackSmall(1, 100);
+    b->SmallEpochAt(small, slot) = 2;
+    Cell& full = b->CellAt(busy, slot);
+    full.alloc = {1000u + i, 64000};
+    full.free = {500, 32000};
+    full.saved = {-16, -1, 2};
+  }
+}
+
+inline void FillRich(RegionBuilder* b) {
+  FillSample(b);
+  b->ThreadAt(0).state = static_cast<uint32_t>(ThreadState::kInherited);
+  b->header().python_text = b->String("3.12.1 (main, Dec  7 2023) [GCC 12.2.0]");
+  b->header().inherited_sites = 2;
+  b->header().inherited_busy = kFirstBusySite + 1;
+  b->header().flags = kFlagThreaded | kFlagStacksTruncated;
+  b->header().lost[static_cast<int>(Loss::kRegionFull)].events = 3;
+  b->header().lost[static_cast<int>(Loss::kRegionFull)].bytes = 4096;
+  uint32_t node = 0;
+  for (uint32_t depth = 1; depth <= 60; ++depth) {
+    const std::string name = "level_\xc3\xa9_" + std::to_string(depth % 7);
+    node = b->Node(node, b->PythonFrame(b->Code(name, "pkg/deep.py", depth), depth + 2));
+  }
+  const uint32_t module = b->Module("/usr/lib/x86_64-linux-gnu/libc.so.6");
+  const uint32_t caller = b->NativeFrame(module, 0x2345);
+  const uint32_t nowhere = b->NativeFrame(0, 0x7f0012345678);
+  const uint32_t small = b->SmallSite(node, 0, Domain::kPythonMem, 1);
+  b->SmallSite(node, caller, Domain::kMalloc, 1);
+  const uint32_t busy = b->Site(node, nowhere, Domain::kMmap, 1);
+  b->Site(0, caller, Domain::kMalloc, 1);
+  FillThreadsOf(b, small, busy, 5);
+  b->SmallCellAt(small, 0).alloc = PackSmall(5, 500);  // inherited
+  b->CellAt(busy, 0).alloc = {10, 1000};
+  b->Point(2000000, 4000, 9000);
+}
+
+}  // namespace memtrace::testing
+
+#endif  // MEMTRACE_TESTS_UNIT_TOOLS_READ_RICH_REGION_H_
