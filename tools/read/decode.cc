@@ -18,6 +18,9 @@ namespace memtrace {
 namespace {
 
 constexpr uint32_t kMaxThreads = 1u << 16;  // Sample::thread has 16 bits
+constexpr int kMostArguments = 1 << 17;     // those beyond stay in one piece
+// Many modules may have one path, so their texts together may be more than there is in the file.
+constexpr size_t kPathBytes = 512;  // of a module, on average
 
 int64_t Nanos(uint64_t value) {
   return static_cast<int64_t>(std::min<uint64_t>(value, INT64_MAX / 4));
@@ -86,7 +89,9 @@ absl::Status Decoder::ReadIdentity() {
     if (!s.ok()) return s;
   }
   if (!command.empty() && command.back() == '\0') command.pop_back();
-  if (!command.empty()) process_.command = absl::StrSplit(command, '\0');
+  if (!command.empty()) {
+    process_.command = absl::StrSplit(command, absl::MaxSplits('\0', kMostArguments));
+  }
   return absl::OkStatus();
 }
 
@@ -94,12 +99,17 @@ absl::Status Decoder::ReadModules() {
   const SectionView section(region_, kModules);
   const uint64_t count = section.Count();
   modules_.assign(1, Module());
+  uint64_t path_bytes = 0;
   for (uint64_t id = 1; id < count; ++id) {
     ModuleRecord record;
     if (!section.Copy(id, &record)) return Damaged("the list of modules runs out of the file");
     Module module;
     if (record.path != 0) {
       if (absl::Status s = Text(record.path, &module.path); !s.ok()) return s;
+      path_bytes += module.path.size();
+      if (path_bytes > count * kPathBytes + SectionView(region_, kStrings).Count()) {
+        return Damaged("the paths of its modules are longer than paths are");
+      }
       if (record.build_id_bytes > sizeof(record.build_id)) {
         return Damaged(
             absl::StrFormat("module %d has a build-id of %d bytes", id, record.build_id_bytes));

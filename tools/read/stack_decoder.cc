@@ -5,6 +5,11 @@
 #include "absl/strings/str_format.h"
 
 namespace memtrace {
+namespace {
+
+constexpr uint64_t kEscaped = 4;  // a byte that is no UTF-8 comes out as four
+
+}  // namespace
 
 StackDecoder::StackDecoder(const RegionFile& region, const std::vector<Module>& modules,
                            Symbolizer* symbolizer, Profile* profile)
@@ -28,6 +33,12 @@ absl::StatusOr<StringId> StackDecoder::Text(uint32_t id) {
   if (auto it = string_ids_.find(id); it != string_ids_.end()) return it->second;
   absl::StatusOr<std::string> text = ReadString(region_, id);
   if (!text.ok()) return text.status();
+  // Each text is read once, so all of them are no more than their section holds, unless they lie
+  // over one another: then a small file could name any amount.
+  text_bytes_ += text->size();
+  if (text_bytes_ > kEscaped * SectionView(region_, kStrings).Count()) {
+    return Damaged("its texts lie over one another");
+  }
   return string_ids_[id] = profile_->InternString(*text);
 }
 

@@ -51,6 +51,7 @@ class StackDecoder {
   std::vector<std::pair<uint32_t, uint32_t>> climbed_;  // node, frame; kept for its memory
   absl::flat_hash_map<uint32_t, FrameId> frame_ids_;
   absl::flat_hash_map<uint32_t, StringId> string_ids_;
+  uint64_t text_bytes_ = 0;  // of those
 };
 
 }  // namespace memtrace

@@ -103,6 +103,8 @@ class RegionBuilder {
     std::strncpy(record.name, name.c_str(), sizeof(record.name) - 1);
     return slot;
   }
+  CodeRecord& CodeAt(uint32_t code) { return At<CodeRecord>(kCodes, code); }
+  ModuleRecord& ModuleAt(uint32_t module) { return At<ModuleRecord>(kModules, module); }
   ThreadRecord& ThreadAt(uint32_t slot) { return At<ThreadRecord>(kThreads, slot); }
 
   // A busy site, with full cells.
