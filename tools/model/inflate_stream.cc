@@ -1,7 +1,5 @@
 #include "tools/model/inflate_stream.h"
 
-#include "absl/strings/str_format.h"
-
 namespace memtrace {
 namespace {
 
@@ -9,9 +7,8 @@ constexpr int kGzipOnly = 15 + 16;  // largest window, gzip header required
 
 }  // namespace
 
-InflateStream::InflateStream(google::protobuf::io::ZeroCopyInputStream* compressed, int64_t base,
-                             int64_t ratio)
-    : compressed_(compressed), base_(base), ratio_(ratio) {
+InflateStream::InflateStream(google::protobuf::io::ZeroCopyInputStream* compressed)
+    : compressed_(compressed) {
   if (inflateInit2(&zlib_, kGzipOnly) != Z_OK) {
     status_ = absl::ResourceExhaustedError("no memory to decompress it");
   }
@@ -49,14 +46,7 @@ int InflateStream::Read(void* buffer, int size) {
       return Fail("its compressed bytes are wrong");
     }
   }
-  const int done = size - static_cast<int>(zlib_.avail_out);
-  produced_ += done;
-  if (produced_ > base_ + ratio_ * consumed_) {
-    status_ = absl::InvalidArgumentError(absl::StrFormat(
-        "its content is more than %d times the file's size, which no snapshot's is", ratio_));
-    return -1;
-  }
-  return done;
+  return size - static_cast<int>(zlib_.avail_out);
 }
 
 }  // namespace memtrace

@@ -1,8 +1,8 @@
 // A gzip file as a stream of bytes, for input that nobody vouches for.
 //
 // protobuf's own GzipInputStream takes a file that ends early for a complete one. This one tells a
-// complete file (its checksum matched) from a truncated or damaged one, and stops when the content
-// is out of proportion to what was read: base + ratio * compressed bytes so far.
+// complete file (its checksum matched) from a truncated or damaged one, and says how much of it was
+// read so far. What its content may cost is the reader's business (tools/model/read_budget.h).
 
 #ifndef MEMTRACE_TOOLS_MODEL_INFLATE_STREAM_H_
 #define MEMTRACE_TOOLS_MODEL_INFLATE_STREAM_H_
@@ -19,7 +19,7 @@ namespace memtrace {
 
 class InflateStream : public google::protobuf::io::CopyingInputStream {
  public:
-  InflateStream(google::protobuf::io::ZeroCopyInputStream* compressed, int64_t base, int64_t ratio);
+  explicit InflateStream(google::protobuf::io::ZeroCopyInputStream* compressed);
   ~InflateStream() override;
   InflateStream(const InflateStream&) = delete;
   InflateStream& operator=(const InflateStream&) = delete;
@@ -29,6 +29,7 @@ class InflateStream : public google::protobuf::io::CopyingInputStream {
   // OK while nothing went wrong. `Finished` after the checksum has been verified.
   const absl::Status& status() const { return status_; }
   bool Finished() const { return finished_; }
+  // Compressed bytes.
   const int64_t* consumed() const { return &consumed_; }
 
  private:
@@ -36,10 +37,7 @@ class InflateStream : public google::protobuf::io::CopyingInputStream {
   bool Refill();
 
   google::protobuf::io::ZeroCopyInputStream* compressed_;
-  int64_t base_;
-  int64_t ratio_;
   int64_t consumed_ = 0;
-  int64_t produced_ = 0;
   bool finished_ = false;
   z_stream zlib_{};
   absl::Status status_;

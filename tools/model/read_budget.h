@@ -1,12 +1,15 @@
 // How much memory reading a snapshot file may take: what keeps a small file from filling the
 // machine.
 //
-// Deflate makes a thousand bytes of one, and two bytes of content can be an object of hundreds, so
-// neither the file's size nor its content's says what a reader will need. So whatever is kept is
+// Deflate makes a thousand bytes of one, and two bytes of content can be an object of hundreds; and
+// honest files of many threads, or of deep stacks, are as small for what they hold as bombs are. So
+// neither the file's size nor its content's says what a reader will need, and whatever is kept is
 // charged here before it is made: with what it takes in all steps of reading together, hash tables
 // and vectors that double included. The sum may be
-//   kHeapBase + kHeapRatio * (compressed bytes read so far).
-// Real files of hundreds of thousands of stacks need up to 200 bytes for one of theirs.
+//   kHeapBase + kHeapRatio * (compressed bytes read so far):
+// about what the file's content would be if it were as long as deflate can make it.
+// Real files of hundreds of thousands of stacks need 200 bytes for one of theirs; of threads that
+// all do the same, 500.
 //
 // The costs are upper bounds; a test measures the heap for the content that is the most expensive
 // of each kind (tests/unit/tools/hostile/bomb_test.cc).
@@ -22,11 +25,12 @@
 namespace memtrace {
 
 inline constexpr int64_t kHeapBase = int64_t{48} << 20;
-inline constexpr int64_t kHeapRatio = 256;
+inline constexpr int64_t kHeapRatio = 1024;
 
 // Of one entry, in bytes, without the texts and numbers that are charged with it.
 struct ReadCost {
-  static constexpr int64_t kSample = 280;
+  static constexpr int64_t kField = 16;  // of time more than of memory
+  static constexpr int64_t kSample = 240;
   static constexpr int64_t kNumber = 9;  // a value or a location of a sample
   static constexpr int64_t kNode = 110;  // beyond one for each sample
   static constexpr int64_t kDepth = 50;  // of the deepest stack, in each of the two steps

@@ -8,8 +8,7 @@
 //     p, in the same order. (Strings, frames and stacks that no sample uses are not kept.)
 //  2. The same profile gives the same bytes: no clock, no random order.
 //  3. A file appears whole or not at all: it is written aside in the same folder, then renamed.
-//  4. Reading needs memory in proportion to the file: the uncompressed content may not exceed
-//     kUncompressedBase + kUncompressedRatio * (compressed bytes read so far).
+//  4. Reading needs memory in proportion to the file, whatever its content: see read_budget.h.
 //
 // Other programs' heap profiles in the pprof format (Go's, jemalloc's converted ones) are read too,
 // as far as their sample types are among the six. Their processes are empty.
@@ -31,8 +30,6 @@
 namespace memtrace {
 
 inline constexpr uint32_t kSnapshotSchemaVersion = 1;
-inline constexpr int64_t kUncompressedBase = int64_t{8} << 20;
-inline constexpr int64_t kUncompressedRatio = 100;
 
 struct ReadOptions {
   bool header_only = false;  // processes, source lines and times; no samples

@@ -38,7 +38,7 @@ absl::StatusOr<Profile> ReadFrom(pb::io::ZeroCopyInputStream* compressed, const 
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": not a memtrace snapshot (it is not compressed with gzip)"));
   }
-  InflateStream inflate(compressed, kUncompressedBase, kUncompressedRatio);
+  InflateStream inflate(compressed);
   pb::io::CopyingInputStreamAdaptor adaptor(&inflate);
   pb::io::CodedInputStream coded(&adaptor);
   coded.SetTotalBytesLimit(INT_MAX);

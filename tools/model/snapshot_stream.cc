@@ -41,7 +41,10 @@ class StreamReader {
   RawProfile& raw() { return raw_; }
 
  private:
+  // Each field is charged for, that of an unknown one as well: else a file of 2 MB could hold 2 GB
+  // of them.
   absl::Status ReadField(uint32_t tag) {
+    if (absl::Status s = Charge(ReadCost::kField); !s.ok()) return s;
     const int field = WireFormatLite::GetTagFieldNumber(tag);
     switch (WireFormatLite::GetTagWireType(tag)) {
       case WireFormatLite::WIRETYPE_VARINT: {

@@ -7,7 +7,6 @@
 #include <google/protobuf/io/gzip_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
@@ -416,23 +415,11 @@ class SnapshotWriter {
   std::vector<std::string> strings_;
 };
 
-// Stacks of thousands of frames, each a frame longer than another: deflate would make them smaller
-// than readers believe (core/FORMAT.md, Limits). Without its search for repetitions it cannot.
-int CompressionStrategy(const Profile& profile) {
-  constexpr uint64_t kDeep = 500;  // frames of a sample, on average
-  std::vector<uint32_t> depths(profile.nodes().size());
-  for (size_t i = 1; i < depths.size(); ++i) depths[i] = depths[profile.nodes()[i].parent] + 1;
-  uint64_t frames = 0;
-  for (const Sample& sample : profile.samples()) frames += depths[sample.node];
-  return frames > kDeep * profile.samples().size() ? Z_HUFFMAN_ONLY : Z_DEFAULT_STRATEGY;
-}
-
 absl::Status WriteTo(const Profile& profile, const WriteOptions& options,
                      pb::io::ZeroCopyOutputStream* out) {
   pb::io::GzipOutputStream::Options gzip;
   gzip.format = pb::io::GzipOutputStream::GZIP;  // its header holds no time
   gzip.compression_level = kCompressionLevel;
-  gzip.compression_strategy = CompressionStrategy(profile);
   pb::io::GzipOutputStream compressed(out, gzip);
   absl::Status status = SnapshotWriter(profile, options, &compressed).Write();
   if (!compressed.Close() && status.ok()) {

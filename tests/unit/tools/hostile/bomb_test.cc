@@ -237,7 +237,7 @@ TEST(HostileSnapshot, BombsTakeNoMoreHeapThanTheBudget) {
 // What deflate makes most of among honest files: every thread at the same places, with the same
 // figures.
 TEST(RegularSnapshot, OfManyEqualThreadsIsRead) {
-  constexpr int kThreads = 64, kPlaces = 4000, kDepth = 30;
+  constexpr int kThreads = 150, kPlaces = 4000, kDepth = 30;
   Profile profile;
   profile.processes.push_back(PythonProcess(1, "/app"));
   profile.processes[0].threads.resize(kThreads);
