@@ -1,23 +1,31 @@
-// libFuzzer target: any bytes as a region give an error or a profile, within bounds.
-//
-//   cmake --preset release -B build/fuzz -DMEMTRACE_FUZZ=ON -DMEMTRACE_SANITIZE=address,undefined \
-//     -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_CXX_FLAGS=-fsanitize=fuzzer-no-link
-//   build/fuzz/region_fuzzer -max_len=200000 -max_total_time=60 CORPUS
-// A first corpus: the file that `region_fuzzer_seed` writes.
+// libFuzzer target: any bytes as a region give an error, or a profile that is well formed, can be
+// written, and is read again as the same one. Input: tests/fuzz/sparse_bytes.h.
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
+#include "tests/fuzz/sparse_bytes.h"
+#include "tests/unit/tools/read/well_formed.h"
+#include "tools/model/snapshot_file.h"
 #include "tools/read/decode.h"
+#include "tools/read/figures.h"
 #include "tools/read/region_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
-  auto region = memtrace::RegionFile::FromBytes(bytes, size, "fuzz");
+  const std::string file = memtrace::testing::ExpandSparse(bytes, size);
+  auto region = memtrace::RegionFile::FromBytes(file.data(), file.size(), "fuzz");
   if (!region.ok()) return 0;
-  absl::StatusOr<memtrace::Profile> profile = memtrace::DecodeRegion(**region);
+  // What `memtrace list` shows of a region.
+  const memtrace::HeaderTotals totals = memtrace::ReadTotals(**region);
+  if (totals.now_bytes < 0 || totals.peak_bytes < totals.now_bytes) __builtin_trap();
+  if (memtrace::CountAllocations(**region) < 0) __builtin_trap();
+  const absl::StatusOr<memtrace::Profile> profile = memtrace::DecodeRegion(**region);
   if (!profile.ok()) return 0;
-  for (const memtrace::Sample& sample : profile->samples()) {
-    if (sample.values.inuse_bytes < 0 || sample.node >= profile->nodes().size()) __builtin_trap();
-  }
+  if (!memtrace::testing::WhatIsMalformed(*profile).empty()) __builtin_trap();
+  const absl::StatusOr<std::string> snapshot = memtrace::SnapshotBytes(*profile);
+  if (!snapshot.ok()) __builtin_trap();
+  const absl::StatusOr<memtrace::Profile> again = memtrace::ReadSnapshotBytes(*snapshot);
+  if (!again.ok() || !(again->Totals() == profile->Totals())) __builtin_trap();
   return 0;
 }

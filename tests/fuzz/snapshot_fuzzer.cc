@@ -1,63 +1,82 @@
-// libFuzzer target: any bytes as a snapshot's content give an error or a profile that can be
-// written and reported. The bytes are the uncompressed stream: gzip's checksum would stop nearly
-// all changes.
-//
-//   cmake --preset release -B build/fuzz -DMEMTRACE_FUZZ=ON -DMEMTRACE_SANITIZE=address,undefined \
-//     -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_CXX_FLAGS=-fsanitize=fuzzer-no-link
-//   build/fuzz/snapshot_fuzzer -max_len=20000 -max_total_time=60 CORPUS
-// A first corpus: gunzip < tests/unit/tools/model/testdata/v1.mtr > CORPUS/v1
+// libFuzzer target: any bytes as a snapshot's content give an error, or a profile that is well
+// formed and can be written, reported, compared and searched for leaks. The bytes are the
+// uncompressed stream: gzip's checksum would stop nearly all changes (gzip_fuzzer is for that).
 
-#include <google/protobuf/io/gzip_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <google/protobuf/stubs/common.h>
+#include <google/protobuf/stubs/logging.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string>
 
+#include "tests/unit/tools/model/gzip_bytes.h"
+#include "tests/unit/tools/read/well_formed.h"
 #include "tools/model/aggregate.h"
+#include "tools/model/leaks.h"
 #include "tools/model/snapshot_file.h"
 #include "tools/render/render.h"
 
+namespace memtrace {
 namespace {
 
-std::string Gzip(const uint8_t* bytes, size_t size) {
-  std::string out;
-  google::protobuf::io::StringOutputStream stream(&out);
-  google::protobuf::io::GzipOutputStream gzip(&stream);
-  void* chunk;
-  int room;
-  while (size > 0 && gzip.Next(&chunk, &room)) {
-    const size_t take = std::min(size, static_cast<size_t>(room));
-    std::memcpy(chunk, bytes, take);
-    gzip.BackUp(room - static_cast<int>(take));
-    bytes += take;
-    size -= take;
+constexpr Format kFormats[] = {Format::kText, Format::kJson, Format::kCsv, Format::kMarkdown,
+                               Format::kTracemalloc};
+
+void Report(const Profile& profile, const Profile* old, const View& view) {
+  const absl::StatusOr<Table> table =
+      old == nullptr ? Aggregate(profile, view) : Compare(*old, profile, view);
+  if (!table.ok()) __builtin_trap();
+  for (Format format : kFormats) Render({&profile, old, &*table, 10, {}}, format);
+}
+
+void ReportAllWays(const Profile& profile) {
+  for (GroupBy by : {GroupBy::kLine, GroupBy::kTraceback, GroupBy::kThread}) {
+    View view;
+    view.by = by;
+    view.own = by == GroupBy::kTraceback;
+    Report(profile, nullptr, view);
+    Report(profile, &profile, view);
   }
-  gzip.Close();
-  return out;
+  View cumulative;
+  cumulative.by = GroupBy::kFunction;
+  cumulative.metric = Metric::kTemporary;
+  cumulative.cumulative = true;
+  Report(profile, nullptr, cumulative);
+}
+
+// Three moments of one process; a profile without a usable one is refused, which is fine.
+void FindLeaks(const Profile& profile) {
+  LeakFinder finder{View()};
+  for (int64_t moment = 1; moment <= 3; ++moment) {
+    Profile then = profile;
+    for (Process& process : then.processes) process.duration_ns = moment * 1000000000;
+    if (!finder.Add(std::move(then), "fuzz").ok()) return;
+  }
+  const absl::StatusOr<LeakTable> table = finder.Finish();
+  if (!table.ok()) return;
+  for (Format format : kFormats) (void)RenderLeaks({&finder.latest(), &*table, 10, {}}, format);
 }
 
 }  // namespace
+}  // namespace memtrace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  google::protobuf::SetLogHandler(nullptr);  // else each text that is not UTF-8 is a line of output
+  return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
-  const absl::StatusOr<memtrace::Profile> profile = memtrace::ReadSnapshotBytes(Gzip(bytes, size));
+  const std::string file =
+      memtrace::Gzip(std::string(reinterpret_cast<const char*>(bytes), size), 1);
+  memtrace::ReadOptions header_only;
+  header_only.header_only = true;
+  const bool header = memtrace::ReadSnapshotBytes(file, header_only).ok();
+  const absl::StatusOr<memtrace::Profile> profile = memtrace::ReadSnapshotBytes(file);
   if (!profile.ok()) return 0;
-  if (!memtrace::SnapshotBytes(*profile).ok()) __builtin_trap();
-  for (auto by :
-       {memtrace::GroupBy::kLine, memtrace::GroupBy::kTraceback, memtrace::GroupBy::kThread}) {
-    memtrace::View view;
-    view.by = by;
-    view.own = by == memtrace::GroupBy::kTraceback;
-    const absl::StatusOr<memtrace::Table> table = memtrace::Aggregate(*profile, view);
-    if (!table.ok()) __builtin_trap();
-    for (auto format : {memtrace::Format::kText, memtrace::Format::kJson, memtrace::Format::kCsv,
-                        memtrace::Format::kMarkdown, memtrace::Format::kTracemalloc}) {
-      memtrace::RenderInput input{&*profile, nullptr, &*table, 10, {}};
-      memtrace::Render(input, format);
-    }
-  }
+  if (!header) __builtin_trap();
+  if (!memtrace::testing::WhatIsMisplaced(*profile).empty()) __builtin_trap();
+  const absl::StatusOr<std::string> written = memtrace::SnapshotBytes(*profile);
+  if (!written.ok()) __builtin_trap();
+  memtrace::ReportAllWays(*profile);
+  memtrace::FindLeaks(*profile);
   return 0;
 }
