@@ -127,11 +127,21 @@ def test_initialized_again_with_other_allocators(session, pythons, allocator):
 
 
 def test_another_thread_initializes(session, pythons):
-    """Threads were there before the library; the one that starts Python is none that loads it."""
-    libpython = libraries(pythons)[-1]
-    commands = ["threads", "1", "local", libpython.path, "elsewhere", *ROUND, "elsewhere", *ROUND]
-    traced = start(session, libpython, *commands, "elsewhere", *ROUND, PYTHONMALLOC="debug")
-    check_rounds(session, libpython, traced)
+    """It was there before, and is not the one that made the library allocate first or finalised it."""
+    worker = ["worker", "init", "worker", "run", EXACT, "worker", "finalize"]
+    for libpython in (libraries(pythons)[0], libraries(pythons)[-1]):
+        commands = ["threads", "1", "local", libpython.path, "touch", *worker, *ROUND, *worker]
+        traced = start(session, libpython, *commands, PYTHONMALLOC="debug")
+        check_rounds(session, libpython, traced)
+
+
+def test_thread_states_outlive_their_threads_interpreter(session, pythons):
+    """A thread allocates on when the interpreter that it has a state of is no more. The C library
+    overwrites memory that is freed, so that who reads it is found out."""
+    for libpython in (libraries(pythons)[0], libraries(pythons)[-1]):
+        again = ["init", "attached", "run", EXACT, "finalize"] * ROUNDS
+        traced = start(session, libpython, "local", libpython.path, *again, MALLOC_PERTURB_=85)
+        check_rounds(session, libpython, traced)
 
 
 def test_closed_and_opened_again(session, pythons):

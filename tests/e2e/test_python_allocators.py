@@ -9,6 +9,8 @@ ALLOCATORS = {
     "pymalloc": ((), {"PYTHONMALLOC": "pymalloc"}),
     "debug": ((), {"PYTHONMALLOC": "debug"}),
     "malloc_debug": ((), {"PYTHONMALLOC": "malloc_debug"}),
+    "pymalloc_debug": ((), {"PYTHONMALLOC": "pymalloc_debug"}),
+    "devmode": ((), {"PYTHONDEVMODE": "1"}),
     "dev": (("-X", "dev"), {}),
 }
 

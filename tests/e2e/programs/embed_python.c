@@ -7,7 +7,10 @@
  *     close                   closes the library
  *     setenv NAME VALUE
  *     threads N               starts N threads that allocate until the end
- *     elsewhere COMMAND...    the rest is done by another thread
+ *     touch                   makes the library allocate before it is initialised
+ *     attached                starts a thread that has a state in the interpreter, and allocates in
+ * C until the end worker COMMAND          does that in a thread that was there, and had allocated,
+ * from the start
  *
  * Linked with no Python: any version will do. */
 #ifndef _GNU_SOURCE
@@ -15,6 +18,7 @@
 #endif
 #include <dlfcn.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,42 +70,100 @@ static void start_threads(int count) {
   }
 }
 
-static void* obey(void* arguments) {
-  for (char** next = arguments; *next; next++) {
-    if (strcmp(*next, "local") == 0) {
-      open_library(*++next, RTLD_LOCAL);
-    } else if (strcmp(*next, "global") == 0) {
-      open_library(*++next, RTLD_GLOBAL);
-    } else if (strcmp(*next, "deep") == 0) {
-      open_library(*++next, RTLD_LOCAL | RTLD_DEEPBIND);
-    } else if (strcmp(*next, "init") == 0) {
-      initialize();
-    } else if (strcmp(*next, "finalize") == 0) {
-      finalize();
-    } else if (strcmp(*next, "run") == 0) {
-      run(*++next);
-    } else if (strcmp(*next, "close") == 0) {
-      if (dlclose(g_library) != 0) exit(7);
-    } else if (strcmp(*next, "setenv") == 0) {
-      setenv(next[1], next[2], 1);
-      next += 2;
-    } else if (strcmp(*next, "threads") == 0) {
-      start_threads(atoi(*++next));
-    } else if (strcmp(*next, "elsewhere") == 0) {
-      pthread_t thread;
-      if (pthread_create(&thread, NULL, obey, next + 1) != 0) exit(6);
-      pthread_join(thread, NULL);
-      return NULL;
-    } else {
-      fprintf(stderr, "embed_python: what is %s?\n", *next);
-      exit(64);
-    }
+static void* allocates_attached(void* started) {
+  ((int (*)(void))function("PyGILState_Ensure"))();
+  ((void* (*)(void))function("PyEval_SaveThread"))();
+  sem_post(started);
+  return allocates(NULL);
+}
+
+static void start_attached(void) {
+  /* Lets it have the lock. */
+  void* state = ((void* (*)(void))function("PyEval_SaveThread"))();
+  pthread_t thread;
+  sem_t started;
+  sem_init(&started, 0, 0);
+  if (pthread_create(&thread, NULL, allocates_attached, &started) != 0) exit(6);
+  sem_wait(&started);
+  ((void (*)(void*))function("PyEval_RestoreThread"))(state);
+}
+
+/* The first allocation is the library's own: its caller tells that it is there. */
+static void touch(void) {
+  void* text = ((void* (*)(const char*, size_t*))function("Py_DecodeLocale"))("text", NULL);
+  ((void (*)(void*))function("PyMem_RawFree"))(text);
+}
+
+static char** obey(char** next);
+
+static struct {
+  sem_t told, done;
+  char** next;
+} g_worker;
+
+static void* work(void* unused) {
+  free(malloc(100));
+  for (;;) {
+    sem_post(&g_worker.done);
+    sem_wait(&g_worker.told);
+    g_worker.next = obey(g_worker.next);
   }
-  return NULL;
+  return unused;
+}
+
+static void start_worker(void) {
+  pthread_t thread;
+  sem_init(&g_worker.told, 0, 0);
+  sem_init(&g_worker.done, 0, 0);
+  if (pthread_create(&thread, NULL, work, NULL) != 0) exit(6);
+  sem_wait(&g_worker.done);
+}
+
+static char** tell_worker(char** next) {
+  g_worker.next = next;
+  sem_post(&g_worker.told);
+  sem_wait(&g_worker.done);
+  return g_worker.next;
+}
+
+/* Does one command; returns its last word. */
+static char** obey(char** next) {
+  const char* command = *next;
+  if (strcmp(command, "local") == 0) {
+    open_library(*++next, RTLD_LOCAL);
+  } else if (strcmp(command, "global") == 0) {
+    open_library(*++next, RTLD_GLOBAL);
+  } else if (strcmp(command, "deep") == 0) {
+    open_library(*++next, RTLD_LOCAL | RTLD_DEEPBIND);
+  } else if (strcmp(command, "init") == 0) {
+    initialize();
+  } else if (strcmp(command, "finalize") == 0) {
+    finalize();
+  } else if (strcmp(command, "run") == 0) {
+    run(*++next);
+  } else if (strcmp(command, "close") == 0) {
+    if (dlclose(g_library) != 0) exit(7);
+  } else if (strcmp(command, "setenv") == 0) {
+    setenv(next[1], next[2], 1);
+    next += 2;
+  } else if (strcmp(command, "threads") == 0) {
+    start_threads(atoi(*++next));
+  } else if (strcmp(command, "touch") == 0) {
+    touch();
+  } else if (strcmp(command, "attached") == 0) {
+    start_attached();
+  } else if (strcmp(command, "worker") == 0) {
+    next = tell_worker(next + 1);
+  } else {
+    fprintf(stderr, "embed_python: what is %s?\n", command);
+    exit(64);
+  }
+  return next;
 }
 
 int main(int argc, char** argv) {
   alarm(120);
-  obey(argv + (argc > 0));
+  start_worker();
+  for (char** next = argv + 1; argc > 1 && *next; next++) next = obey(next);
   return 0;
 }

@@ -2,6 +2,7 @@
 
 import os
 
+pipes = globals()["pipes"]  # from who runs it
 N = 50
 kept = [None] * 400
 
@@ -33,5 +34,5 @@ outer()
 for i, number in enumerate(numbers()):
     kept[i + 250] = number
 recursive(10)
-os.write(started, b".")
-os.read(over, 1)
+os.write(pipes["started"], b".")
+os.read(pipes["over"], 1)

@@ -21,7 +21,7 @@ PROGRAM = os.path.join(os.path.dirname(__file__), "in_interpreter.py")
 
 
 def program(started, over):
-    names = f"name, started, over = {PROGRAM!r}, {started}, {over}"
+    names = f"name, pipes = {PROGRAM!r}, {dict(started=started, over=over)}"
     return f"{names}\nexec(compile(open(name).read(), name, 'exec'))"
 
 
