@@ -45,7 +45,10 @@ constinit Filler g_space_filler{};
 
 rlim_t Extra(int resource) { return resource == RLIMIT_DATA ? kExtraPrivate : kExtraSpace; }
 
+// A value that holds the recorder's share was worked out from what the kernel says of the process:
+// it is right as it is.
 rlim_t Enlarged(rlim_t value, rlim_t extra) {
+  if (value >= g_private.load(std::memory_order_relaxed)) return value;
   return value >= RLIM_INFINITY - extra ? RLIM_INFINITY : value + extra;
 }
 

@@ -179,8 +179,10 @@ def test_series_ends_with_the_process_and_with_ctrl_c(session, service, tmp_path
         taker = subprocess.Popen(
             command, stderr=pipe, text=True, cwd=tmp_path, env=session.env(LD_PRELOAD="")
         )
-        while "-002.mtr" not in taker.stderr.readline():
-            assert taker.poll() is None
+        said = [taker.stderr.readline()]
+        while "-002.mtr" not in said[-1]:
+            assert said[-1], said
+            said.append(taker.stderr.readline())
         return taker
 
     interrupted = start("a")

@@ -222,7 +222,8 @@ if depth == 1:
 def test_a_program_limits_itself(session, limit):
     """While it runs; its threads, its children and what it executes have what it asked for.
 
-    To within 4 of 1,000 MiB: the library's code is there, too, and heaps do not lie alike.
+    To within 16 of 1,000 MiB: the library's code is there, too, and heaps do not lie alike (after a
+    thread and a fork; counts without memtrace vary as much from run to run).
     """
     argv = [sys.executable, "-c", OWN, limit, "1"]
     alone = run(argv, env={**clean_environment(), "CODE": OWN})
@@ -241,7 +242,7 @@ def test_a_program_limits_itself(session, limit):
     here = [0, 1, 2, 6]
     for i in here:
         missing = counts(alone.stdout)[i] - counts(traced.stdout)[i]
-        assert abs(missing) <= 4, (i, alone.stdout, traced.stdout)
+        assert abs(missing) <= 16, (i, alone.stdout, traced.stdout)
     # Where the limit was there from the start, the recorder's tables are under it, too: events may be
     # lost while the program has taken all, and they are counted.
     reports = [session.report(r, "--at", "total") for r in session.regions()]
