@@ -29,13 +29,14 @@ void* Find(const char* name) {
   return nullptr;
 }
 
-// Whether the real operator is a C++ library's own, which only calls malloc or free, and these are
-// ours: then we may call what comes after ours at once. A program may replace any of them.
+// Whether the real operator is a C++ library's own, which only calls malloc or free, or the plain
+// operator that does, and these are ours: then we may call what comes after ours at once. A program
+// may replace any of them, and be told of new[] by its own operator new.
 bool OnlyForwards(const void* f) {
   os::Module own, module;
   const auto at = [](const void* p) { return reinterpret_cast<uintptr_t>(p); };
   if (f == nullptr || !os::FindModule(at(reinterpret_cast<const void*>(&Find)), &own)) return false;
-  for (const char* name : {"malloc", "free"}) {
+  for (const char* name : {"malloc", "free", "_Znwm", "_ZdlPv"}) {
     if (!os::FindModule(at(os::AnySymbol(name)), &module) || module.start != own.start) {
       return false;
     }
