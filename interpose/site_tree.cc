@@ -5,6 +5,7 @@
 
 #include "interpose/intern.h"
 #include "interpose/os/os.h"
+#include "interpose/python/hooks.h"
 #include "interpose/region.h"
 
 namespace memtrace {
@@ -297,11 +298,11 @@ static uint32_t NewModule(uintptr_t address) {
   return static_cast<uint32_t>(at);
 }
 
-uint32_t InternNativeFrame(uintptr_t address, bool* met) {
+uint32_t InternNativeFrame(Thread* t, uintptr_t address) {
   uint32_t module = KnownModule(address);
   if (module == 0) {
     module = NewModule(address);
-    *met = true;
+    python::Meet(t, address);
   }
   const uintptr_t bias =
       module != 0 ? g_region.At<ModuleRecord>(kModules, module)->bias : uintptr_t{0};

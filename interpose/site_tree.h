@@ -44,9 +44,9 @@ bool SiteIdsUsedUp();
 uint32_t FindInstruction(uint32_t code, uint32_t offset);
 void KeepInstruction(uint32_t code, uint32_t offset, uint32_t frame);
 
-// Native frame of a return address: (module, offset), or the bare address. *met is set when the
-// module had not been looked up yet.
-uint32_t InternNativeFrame(uintptr_t address, bool* met);
+// Native frame of a return address: (module, offset), or the bare address. A module that has not
+// been looked up yet may be an interpreter.
+uint32_t InternNativeFrame(Thread* t, uintptr_t address);
 // The same through the thread's cache.
 uint32_t NativeFrame(Thread* t, uintptr_t address);
 // Modules looked up so far may have been unloaded.

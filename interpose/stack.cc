@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "interpose/python/hooks.h"
 #include "interpose/site_tree.h"
 
 namespace memtrace {
@@ -19,10 +18,8 @@ __attribute__((noinline)) void ForgetCallers(Thread* t) {
 uint32_t NativeFrame(Thread* t, uintptr_t caller) {
   CallerCacheEntry& e = t->callers[(caller * 0x9e3779b97f4a7c15ull >> 40) % Thread::kCallers];
   if (e.address != caller || e.frame == 0) {
-    bool met = false;
-    e.frame = InternNativeFrame(caller, &met);
+    e.frame = InternNativeFrame(t, caller);
     e.address = caller;
-    if (met) python::Meet(t, caller);
   }
   return e.frame;
 }
