@@ -99,7 +99,7 @@ MEMTRACE_HOT void RecordedFree(void* p) {
   }
   uint32_t* slot = g_live_table.FastSlot(p);
   const uint32_t word = __builtin_expect(slot != nullptr, 1) ? *slot : 0;
-  if (word == 0 || !LiveTable::IsAt(word, p)) {
+  if (!LiveTable::MayStart(word) || !LiveTable::IsAt(word, p)) {
     if (__builtin_expect(slot == nullptr || g_live_table.HasFiner(), 0)) RecordedFreeSlow(p);
     return;
   }

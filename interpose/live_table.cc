@@ -62,7 +62,7 @@ uint32_t* LiveTable::Find(const void* p) {
     uint32_t* slot = Coarse(static_cast<const char*>(p));
     if (slot == nullptr) return nullptr;
     const uint32_t word = __atomic_load_n(slot, __ATOMIC_RELAXED);
-    if (word != 0 && IsAt(word, p)) return slot;
+    if (Starts(word) && IsAt(word, p)) return slot;
   }
   Shadow& finer = IsOdd(p) ? odd_ : fine_;
   if (!finer.used()) return nullptr;
@@ -89,17 +89,58 @@ uint32_t* LiveTable::Claim(const void* p, uint32_t word) {
 }
 
 bool LiveTable::Put(const void* p, uint32_t site, uint64_t bytes) {
-  const uint32_t code = bytes <= 0xffffffffu ? SizeCode(bytes) : kSizeWide;
+  const uint32_t code = bytes <= kMaxNext ? SizeCode(bytes) : kSizeWide;
   if (code >= kSizeNext) {
     const char* at = static_cast<const char*>(p);
     if (IsForeign(p)) return false;
     uint32_t* low = Coarse(at + kGranule);
     uint32_t* high = code == kSizeWide ? Coarse(at + 2 * kGranule) : low;
     if (low == nullptr || high == nullptr) return false;
-    if (code == kSizeWide) *high = static_cast<uint32_t>(bytes >> 32);
-    *low = static_cast<uint32_t>(bytes);
+    if (code == kSizeWide) *high = static_cast<uint32_t>(bytes >> (32 - kTagBits)) << kTagBits;
+    *low = static_cast<uint32_t>(bytes) << kTagBits;
   }
   return Claim(p, Word(p, site, code)) != nullptr;
+}
+
+// Two blocks that start in one granule: the first one is of 16 bytes at most.
+bool LiveTable::AreNeighbours(const void* p, uint64_t bytes, const void* other, uint32_t word) {
+  if (Address(p) < Address(other)) return bytes <= 16;
+  return CodeOf(word) <= kExact + 1 && BytesOf(CodeOf(word)) <= 16;
+}
+
+// Where the block starts whose record has this word in this granule; nullptr: nowhere.
+const void* LiveTable::Owner(const char* granule, uint32_t word) {
+  if (Starts(word)) return granule + ((word & kHalf) != 0 ? 16 : 0);
+  for (int back = 1; back <= static_cast<int>(kCodeGranule); back++) {
+    const char* before = granule - back * static_cast<int>(kGranule);
+    const uint32_t* slot = Coarse(before);
+    if (slot == nullptr || !Starts(*slot)) continue;
+    const uint32_t code = CodeOf(*slot);
+    const int reach = code < kSizeNext ? 0 : code == kSizeNext ? 1 : code == kSizeWide ? 2 : 3;
+    return reach >= back ? Owner(before, *slot) : nullptr;
+  }
+  return nullptr;
+}
+
+const void* LiveTable::Stale(const void* p, uint64_t bytes) {
+  if (IsForeign(p)) return nullptr;
+  if (Holds(p)) return p;
+  if (IsOdd(p)) return nullptr;
+  const char* first = reinterpret_cast<const char*>(Address(p) & ~uint64_t{kGranule - 1});
+  const uint32_t further = bytes > kMaxNext ? 2 : SizeCode(bytes) == kSizeNext ? 1 : 0;
+  for (uint32_t i = 0; i <= further; i++) {
+    const char* granule = first + i * kGranule;
+    uint32_t* slot = Coarse(granule);
+    const uint32_t word = slot != nullptr ? *slot : 0;
+    if (word == 0) continue;
+    const void* owner = Owner(granule, word);
+    if (owner == nullptr) {
+      *slot = 0;  // what is left of a record
+    } else if (i > 0 || !Starts(word) || !AreNeighbours(p, bytes, owner, word)) {
+      return owner;
+    }
+  }
+  return nullptr;
 }
 
 LiveTable::Block LiveTable::Take(const void* p) {
@@ -115,12 +156,13 @@ LiveTable::Block LiveTable::Take(const void* p) {
     uint32_t* further = Coarse(at + granule * kGranule);
     if (further == nullptr) return 0;
     const uint32_t word = *further;
+    if (Starts(word)) return 0;
     *further = 0;
-    return word;
+    return word >> kTagBits;
   };
   if (code < kSizeNext) block.bytes = BytesOf(code);
   if (code >= kSizeNext && code != kMarker) block.bytes = take(1);
-  if (code == kSizeWide || code == kCode) block.bytes |= take(2) << 32;
+  if (code == kSizeWide || code == kCode) block.bytes |= take(2) << (32 - kTagBits);
   if (block.holds_code) take(kCodeGranule);
   __atomic_store_n(slot, 0, __ATOMIC_RELAXED);
   return block;
@@ -132,7 +174,8 @@ LiveTable::Block LiveTable::Take(const void* p) {
 uint32_t LiveTable::CodeId(const char* p) {
   if (IsForeign(p)) return 0;
   const uint32_t* slot = Coarse(p + kCodeGranule * kGranule);
-  return slot != nullptr ? *slot : 0;
+  const uint32_t id = slot != nullptr ? IdOf(*slot) : kNoCodeId;
+  return id < kNoCodeId ? id : 0;
 }
 
 void LiveTable::SetCodeId(const char* p, uint32_t id) {
@@ -146,11 +189,11 @@ void LiveTable::SetCodeId(const char* p, uint32_t id) {
     if (Claim(p, Word(p, 0, kMarker)) == nullptr) return;
   } else if (CodeOf(*slot) < kCode) {
     const Block block = Take(p);
-    *low = static_cast<uint32_t>(block.bytes);
-    *high = static_cast<uint32_t>(block.bytes >> 32);
+    *low = static_cast<uint32_t>(block.bytes) << kTagBits;
+    *high = static_cast<uint32_t>(block.bytes >> (32 - kTagBits)) << kTagBits;
     if (Claim(p, Word(p, block.site, kCode)) == nullptr) return;
   }
-  *place = id;
+  *place = id << kTagBits | kId;
 }
 
 }  // namespace memtrace

@@ -7,12 +7,16 @@
 // (other allocators' small classes).
 //
 //   granule 0   site << 8 | half << 7 | size code
-//   granule 1   lower half of the size    (kSizeNext, kSizeWide, kCode)
-//   granule 2   upper half                (kSizeWide, kCode)
-//   granule 3   id of the Python code object that lives there (kCode, kMarker)
+//   granule 1   lower 25 bits of the size << 7    (kSizeNext, kSizeWide, kCode)
+//   granule 2   the bits above them << 7          (kSizeWide, kCode)
+//   granule 3   id << 7 | kId of the Python code object that lives there (kCode, kMarker)
 //
 // Sizes to 56, and multiples of 8 to 576, are in the code itself. A block of more than 48 bytes
-// owns its next granule: no other block can start there. A slot of zero: nothing starts here.
+// owns its next granule: no other block can start there. A slot of zero: nothing starts here. The
+// lowest seven bits tell whether a block starts in a granule or one that started before goes on: a
+// program may free an address inside a block (its own operator delete knows why), and a block that
+// was freed by somebody who goes around the hooks is still here when its memory is handed out
+// again.
 //
 // Granules are spread over two planes by the parity of their number, so that a pool of blocks of 64
 // bytes touches one plane alone: a sixteenth of its size. Blocks of other sizes take an eighth.
@@ -28,6 +32,7 @@
 #define MEMTRACE_INTERPOSE_LIVE_TABLE_H_
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -83,6 +88,9 @@ class LiveTable {
 
   // A block of `bytes` now lives at p. False: no memory for its slots.
   bool Put(const void* p, uint32_t site, uint64_t bytes);
+  // A recorded block, one of `bytes` at p, cannot be alive together with: their records meet.
+  // nullptr: none.
+  const void* Stale(const void* p, uint64_t bytes);
   bool Holds(const void* p) { return Find(p) != nullptr; }
   // Reads and clears; an empty Block when there is none.
   Block Take(const void* p);
@@ -93,7 +101,7 @@ class LiveTable {
   void SetCodeId(const char* p, uint32_t id);
 
   // -----------------------------------------------------------------------------------------------
-  // The fast way: a block at a multiple of 16, in a flat coarse shadow, less than 4 GiB.
+  // The fast way: a block at a multiple of 16, in a flat coarse shadow.
 
   // Whether there is a fast way at all: what follows may only be called then.
   bool HasFastSlots() const { return coarse_.flat() != nullptr; }
@@ -113,6 +121,8 @@ class LiveTable {
   static uint32_t SiteOf(uint32_t word) { return word >> 8; }
   static uint32_t CodeOf(uint32_t word) { return word & 127; }
   static bool IsAt(uint32_t word, const void* p) { return (word & kHalf) == Half(p); }
+  // Whether a block starts there, as far as the fast way needs to know: kId is a code it refuses.
+  static bool MayStart(uint32_t word) { return CodeOf(word) != 0; }
 
   // Empties the slot of the block at p, whose size code is kSizeNext at most; returns the size.
   MEMTRACE_HOT uint64_t Clear(uint32_t* slot, uint32_t word, const void* p) const {
@@ -122,22 +132,27 @@ class LiveTable {
     uint32_t* next = NextSlot(p);
     const uint32_t bytes = *next;
     *next = 0;
-    return bytes;
+    return bytes >> kTagBits;
   }
   // Take() in the common case; false: nothing was done.
   MEMTRACE_HOT bool TakeFast(const void* p, Block* block) const {
     uint32_t* slot = FastSlot(p);
     const uint32_t word = slot != nullptr ? *slot : 0;
-    if (word == 0 || !IsAt(word, p) || CodeOf(word) > kSizeNext) return false;
+    if (!MayStart(word) || !IsAt(word, p) || CodeOf(word) > kSizeNext) return false;
     block->site = SiteOf(word);
     block->bytes = Clear(slot, word, p);
     return true;
   }
-  // Writes the word, and the size where it is not in it.
-  MEMTRACE_HOT void Fill(uint32_t* slot, const void* p, uint32_t site, uint64_t bytes) const {
+  // Writes the word, and the size where it is not in it. False: there is no room for the size.
+  MEMTRACE_HOT bool Fill(uint32_t* slot, const void* p, uint32_t site, uint64_t bytes) const {
     const uint32_t code = SizeCode(bytes);
-    if (code == kSizeNext) *NextSlot(p) = static_cast<uint32_t>(bytes);
+    if (code == kSizeNext) {
+      uint32_t* next = NextSlot(p);
+      if (__builtin_expect(*next != 0 || bytes > kMaxNext, 0)) return false;
+      *next = static_cast<uint32_t>(bytes) << kTagBits;
+    }
     *slot = Word(p, site, code);
+    return true;
   }
 
   MEMTRACE_HOT static uint32_t SizeCode(uint64_t bytes) {
@@ -146,19 +161,22 @@ class LiveTable {
     return kSizeNext;
   }
   static uint32_t BytesOf(uint32_t code) { return code <= kExact + 1 ? code - 1 : code * 8 - 400; }
-  bool NeedsSlow(uint64_t bytes) const { return bytes < slow_bytes_ || bytes > 0xffffffffu; }
+  bool NeedsSlow(uint64_t bytes) const { return bytes < slow_bytes_; }
   // A free of a block that is not in its coarse slot may be of one in a finer shadow.
   bool HasFiner() const { return fine_.used() || odd_.used(); }
 
-  // CodeId of what a Python frame runs.
+  // CodeId of what a Python frame runs; kNoCodeId at least: not known.
   uint32_t FastCodeId(const char* p) const {
-    return coarse_.flat()[Index(reinterpret_cast<uint64_t>(p) + kCodeGranule * kGranule)];
+    return IdOf(coarse_.flat()[Index(reinterpret_cast<uint64_t>(p) + kCodeGranule * kGranule)]);
   }
+  static constexpr uint32_t kNoCodeId = 1u << 25;
 
   static constexpr uint32_t kGranule = 32;
   static constexpr uint32_t kSizeNext = 123;
 
  private:
+  static constexpr int kTagBits = 7;
+  static constexpr uint64_t kMaxNext = (uint64_t{1} << (32 - kTagBits)) - 1;
   static constexpr uint32_t kCodeGranule = 3;  // holds the id
   static constexpr uint32_t kHalf = 128;
   static constexpr uint32_t kExact = 56;
@@ -166,6 +184,7 @@ class LiveTable {
   static constexpr uint32_t kSizeWide = 124;
   static constexpr uint32_t kCode = 125;
   static constexpr uint32_t kMarker = 126;
+  static constexpr uint32_t kId = 127;
   static_assert((kEights + 400) / 8 < kSizeNext && kMaxSites <= 1u << 24);
 
   MEMTRACE_HOT uint32_t* NextSlot(const void* p) const {
@@ -175,7 +194,13 @@ class LiveTable {
     return address >> 6 | (address & 32) << 36;
   }
 
+  static bool Starts(uint32_t word) { return CodeOf(word) != 0 && CodeOf(word) != kId; }
+  // What is left of the tag comes to the top.
+  static uint32_t IdOf(uint32_t word) { return std::rotr(word - kId, kTagBits); }
+
   uint32_t* Coarse(const char* p);
+  static bool AreNeighbours(const void* p, uint64_t bytes, const void* other, uint32_t word);
+  const void* Owner(const char* granule, uint32_t word);
   uint32_t* Find(const void* p);
   uint32_t* Claim(const void* p, uint32_t word);
 

@@ -211,11 +211,12 @@ void LoseAlloc(uint32_t site, uint64_t bytes) {
   g_region.CountLoss(no_ids ? Loss::kSiteIds : Loss::kRegionFull, bytes);
 }
 
-// A block of ours starts here though another was never seen freed (freed by code that does not go
-// through the hooks). It is gone for certain: its memory has been handed out again.
-void FreeStale(Thread* t, const void* p) {
-  if (!g_live_table.Holds(p)) return;
-  RecordFree(t, g_live_table.Take(p), t);  // t: no block's address, so never temporary
+// A block of ours is in the new one's way though it was never seen freed (freed by code that does
+// not go through the hooks). It is gone for certain: its memory has been handed out again.
+void FreeStale(Thread* t, const void* p, uint64_t bytes) {
+  while (const void* stale = g_live_table.Stale(p, bytes)) {
+    RecordFree(t, g_live_table.Take(stale), t);  // t: no block's address, so never temporary
+  }
 }
 
 // The site to count one more block at: the same, or the busy one of the same place. 0: none.
@@ -235,7 +236,7 @@ __attribute__((noinline)) void RecordAllocSlow(Thread* t, const void* p, uint64_
                                                uint32_t site) {
   site = RoomySite(t, site, bytes);
   char* cells = site != 0 ? CellsOf(t, site) : nullptr;
-  FreeStale(t, p);
+  FreeStale(t, p, bytes);
   if (cells == nullptr) {
     LoseAlloc(site, bytes);
     return;
@@ -249,6 +250,11 @@ __attribute__((noinline)) void RecordAllocSlow(Thread* t, const void* p, uint64_
   AddTotal(t, static_cast<int64_t>(bytes));
   t->last_block = p;
   if (--t->until_tick == 0) Tick(t);
+}
+
+__attribute__((noinline)) void PutOver(Thread* t, const void* p, uint32_t site, uint64_t bytes) {
+  FreeStale(t, p, bytes);
+  g_live_table.Put(p, site, bytes);
 }
 
 __attribute__((noinline)) void RecordFree(Thread* t, const LiveTable::Block& block, const void* p) {
@@ -276,7 +282,7 @@ __attribute__((noinline)) void RecordReallocSlow(Thread* t, const LiveTable::Blo
   site = RoomySite(t, site, bytes);
   char* to = site != 0 ? CellsOf(t, site) : nullptr;
   char* from = CellsOf(t, old.site);
-  FreeStale(t, p);
+  FreeStale(t, p, bytes);
   if (__builtin_expect(to == nullptr || from == nullptr, 0)) {
     LoseAlloc(site, bytes);
     if (from != nullptr) RecordFree(t, old, old_p);

@@ -59,6 +59,9 @@ void NewPeak(int64_t total);
 void Tick(Thread* t);
 void RetireCode();
 void RecordAllocSlow(Thread* t, const void* p, uint64_t bytes, uint32_t site);
+// The block, counted already, goes into the table: a large one, or one in whose way are others that
+// must be gone.
+__attribute__((cold)) void PutOver(Thread* t, const void* p, uint32_t site, uint64_t bytes);
 // The block taken from the table is about to be freed.
 void RecordFree(Thread* t, const LiveTable::Block& block, const void* p);
 void RecordReallocSlow(Thread* t, const LiveTable::Block& old, const void* old_p, const void* p,
@@ -206,7 +209,7 @@ MEMTRACE_HOT void RecordAlloc(Thread* t, const void* p, uint64_t bytes, uint32_t
   }
   AddTotal(t, static_cast<int64_t>(bytes));
   t->last_block = p;
-  g_live_table.Fill(slot, p, site, bytes);
+  if (__builtin_expect(!g_live_table.Fill(slot, p, site, bytes), 0)) PutOver(t, p, site, bytes);
   if (__builtin_expect(--t->until_tick == 0, 0)) Tick(t);
 }
 
@@ -231,7 +234,7 @@ inline void RecordRealloc(Thread* t, const LiveTable::Block& old, const void* ol
   CountFree(from, old.site, old.bytes, false);
   AddTotal(t, static_cast<int64_t>(bytes) - static_cast<int64_t>(old.bytes));
   t->last_block = p;
-  g_live_table.Fill(slot, p, site, bytes);
+  if (__builtin_expect(!g_live_table.Fill(slot, p, site, bytes), 0)) PutOver(t, p, site, bytes);
   if (__builtin_expect(--t->until_tick == 0, 0)) Tick(t);
 }
 

@@ -73,6 +73,7 @@ uint32_t LimitedSite(Thread* t, const char* tstate, uint32_t which) {
 }
 
 // The innermost frame alone: what it runs and where is all there is to know.
+static_assert(kMaxKeyCode <= LiveTable::kNoCodeId);
 template <const Layout& L>
 uint32_t LeafSite(Thread* t, const char* tstate, uint32_t which) {
   const char* frame = Frames<L>::Innermost(tstate);
@@ -84,7 +85,7 @@ uint32_t LeafSite(Thread* t, const char* tstate, uint32_t which) {
   const auto offset =
       static_cast<uint32_t>(Frames<L>::Offset(frame, code, Frames<L>::Instruction(frame)));
   const uint64_t key = KeyOf(0, code_id) | offset | which;
-  const bool is_key = code_id != 0 && code_id < kMaxKeyCode && offset < kMaxKeyOffset;
+  const bool is_key = code_id < kMaxKeyCode && offset < kMaxKeyOffset;
   const NodeCacheEntry* entry = __builtin_expect(is_key, 1) ? KnownSite(t, key) : nullptr;
   return __builtin_expect(entry != nullptr, 1) ? entry->site : LimitedSite<L>(t, tstate, which);
 }
