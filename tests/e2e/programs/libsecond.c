@@ -1,0 +1,2 @@
+#define NAME second_allocates
+#include "libfirst.c"

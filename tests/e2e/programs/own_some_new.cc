@@ -1,0 +1,2 @@
+#define ONLY_SOME
+#include "own_new.cc"
