@@ -27,6 +27,14 @@ void ResetHeapPeak() { peak.store(now.load()); }
 }  // namespace memtrace::testing
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMTRACE_FOREIGN_HEAP
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MEMTRACE_FOREIGN_HEAP
+#endif
+#endif
+
+#ifdef MEMTRACE_FOREIGN_HEAP
 
 bool memtrace::testing::HeapIsMetered() { return false; }
 
