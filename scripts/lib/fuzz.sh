@@ -1,6 +1,6 @@
 # The fuzzers of the readers (tests/fuzz). Sourced after common.sh and build.sh.
 
-# What they need beside the packages of the build; 500 MB installed.
+# What they need beside the packages of the build: 110 MB more than clang-format brings with it.
 packages_fuzz=(clang libclang-rt-14-dev)
 
 fuzzers=(region snapshot gzip symbol)
