@@ -25,6 +25,7 @@ bool IsPython(const char* program) {
 }  // namespace
 
 size_t NameBytes(const char* arguments, size_t bytes) {
+  if (bytes == 0) return 0;
   const size_t program = ArgumentEnd(arguments, bytes, 0);
   // The last argument, or one that was cut off.
   if (program >= bytes || !IsPython(arguments)) return program;
