@@ -113,6 +113,26 @@ def test_foreign_regions_are_no_loose_ends(session, ended, tmp_path):
     assert " running " in session.tool("list").stdout
 
 
+@pytest.mark.parametrize("size", [0, 1 << 20])
+def test_a_region_that_was_never_finished_goes_when_its_maker_has(session, size):
+    """The maker is known by its pid and when it started: the pid alone may be another's by now."""
+    maker = session.start(["/bin/sh", "-c", "echo; read x"], env=clean_environment())
+    maker.line()
+    with open(f"/proc/{maker.pid}/stat") as stat:
+        start = int(stat.read().rsplit(")", 1)[1].split()[19])
+    now, earlier, gone = (
+        session.regions_dir / f"{name}-0.region"
+        for name in (f"{maker.pid}-{start}", f"{maker.pid}-{start - 1}", f"{GONE}-{start}")
+    )
+    for path in now, earlier, gone:
+        path.write_bytes(bytes(size))
+    session.tool("clean")
+    assert left(session.regions_dir) == {now.name}
+    maker.kill()
+    session.tool("clean")
+    assert left(session.regions_dir) == set()
+
+
 def test_a_watched_folder_is_left_to_memtrace_run(session, ended):
     folder = session.regions_dir / f"run-{os.getpid()}-abcdef"
     folder.mkdir(mode=0o700)

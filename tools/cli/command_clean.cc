@@ -12,8 +12,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
@@ -28,14 +32,22 @@ struct CleanOptions {
   bool dry_run = false;
 };
 
+// Of a region that is not complete: it is being made right now, or its maker was killed. The name
+// tells the pid, which may be somebody else's by now, and when the process started (0: not known).
+bool MakerIsGone(const std::string& path) {
+  const std::vector<std::string> parts = absl::StrSplit(path.substr(path.rfind('/') + 1), '-');
+  uint64_t start = 0;
+  if (parts.size() > 1 && !absl::SimpleAtoi(parts[1], &start)) start = 0;
+  const uint64_t present = ProcessStart(std::atoi(parts[0].c_str()));
+  return present == 0 || (start != 0 && start != present);
+}
+
 // A region of a pid that lives may be in use though it has been replaced by exec: nothing is
 // written to it any more, so it may go as well.
 bool MayGo(const RegionEntry& entry, bool all) {
   if (all) return true;
   if (absl::IsUnavailable(entry.status)) {
-    // Not complete: being made right now, or its maker was killed. The name tells the pid.
-    const size_t name = entry.path.rfind('/') + 1;
-    return ProcessStart(std::atoi(entry.path.c_str() + name)) == 0;
+    return MakerIsGone(entry.path);
   }
   if (!entry.status.ok()) return false;
   return !entry.alive();

@@ -39,6 +39,12 @@ absl::Status OpenError(const std::string& path, int error) {
   }
 }
 
+// Its maker has not got as far as to give it a length, or to store the magic number.
+absl::Status NotComplete(const std::string& path) {
+  return absl::UnavailableError(
+      absl::StrFormat("%s: not complete yet; its process is just starting, or died then", path));
+}
+
 }  // namespace
 
 // One mapping of the file, or one buffer in memory.
@@ -97,6 +103,7 @@ absl::StatusOr<std::unique_ptr<RegionFile>> RegionFile::Open(const std::string& 
     return absl::DataLossError(
         absl::StrFormat("%s: %d bytes is more than a region can have; damaged", path, size));
   }
+  if (size == 0) return NotComplete(path);
   if (size < kMinBytes) {
     return absl::DataLossError(
         absl::StrFormat("%s: %d bytes, and a region has %d at least; cut off, or not a region",
@@ -177,10 +184,7 @@ const std::byte* RegionFile::At(uint64_t offset, uint64_t size) const {
 
 absl::Status RegionFile::CheckHeader() const {
   const uint64_t magic = header().magic.load(std::memory_order_acquire);
-  if (magic == 0) {
-    return absl::UnavailableError(
-        absl::StrFormat("%s: not complete yet; its process is just starting, or died then", path_));
-  }
+  if (magic == 0) return NotComplete(path_);
   if (magic != kRegionMagic) {
     return absl::FailedPreconditionError(
         absl::StrFormat("%s: not a memtrace region (it starts with other bytes)", path_));
