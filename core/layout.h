@@ -248,7 +248,9 @@ struct alignas(64) ThreadRecord {
   char name[20];   // as the kernel knew it at first sight; NUL-terminated
 };
 
-// A shared object or the executable. `generation` grows when an address range is reused.
+// A shared object or the executable, by content: one that is loaded again gets its id back,
+// wherever it lies then. Addresses and `generation` (unloadings before) are those of its first
+// loading.
 struct ModuleRecord {
   uint64_t start;  // load range
   uint64_t end;

@@ -5,9 +5,9 @@
 
 #include "interpose/hooks.h"
 #include "interpose/lifecycle.h"
+#include "interpose/modules.h"
 #include "interpose/python/hooks.h"
 #include "interpose/real.h"
-#include "interpose/site_tree.h"
 
 namespace memtrace {
 namespace {

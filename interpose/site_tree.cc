@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "interpose/intern.h"
+#include "interpose/modules.h"
 #include "interpose/os/os.h"
 #include "interpose/python/hooks.h"
 #include "interpose/region.h"
@@ -67,7 +68,8 @@ bool InitSiteTree(bool scarce) {
       static_cast<Instruction*>(os::Reserve(size_t{g_max_instructions} * sizeof(Instruction)));
   return g_instruction != nullptr && g_strings.Init(kMaxStrings) && g_codes.Init(kMaxCodes) &&
          g_frames.Init(kMaxFrames) && g_nodes.Init(kMaxNodes) && g_sites.Init(kMaxSites) &&
-         g_busy_sites.Init(kMaxSites) && g_instructions.Init(g_max_instructions);
+         g_busy_sites.Init(kMaxSites) && g_instructions.Init(g_max_instructions) &&
+         InitModuleIndex();
 }
 
 // The indices are small.
@@ -257,56 +259,11 @@ void KeepInstruction(uint32_t code, uint32_t offset, uint32_t frame) {
   g_instructions.Insert(Hash(code, offset), id, [](uint32_t) { return false; });
 }
 
-// -------------------------------------------------------------------------------------------------
-// Modules: looked up by asking the dynamic loader once per module.
-
-namespace {
-constinit std::atomic<uint32_t> g_modules_from{1};  // records before this one are of the past
-}
-
-void ForgetModules() {
-  const auto used = g_region.header()->sections[kModules].used.load(std::memory_order_acquire);
-  g_modules_from.store(static_cast<uint32_t>(used), std::memory_order_release);
-  g_region.header()->module_generation.fetch_add(1, std::memory_order_relaxed);
-}
-
-static uint32_t KnownModule(uintptr_t address) {
-  const auto used = g_region.header()->sections[kModules].used.load(std::memory_order_acquire);
-  for (uint64_t i = g_modules_from.load(std::memory_order_acquire); i < used; i++) {
-    auto* m = g_region.At<ModuleRecord>(kModules, i);
-    const uint32_t path = std::atomic_ref<uint32_t>(m->path).load(std::memory_order_acquire);
-    if (path != 0 && address >= m->start && address < m->end) return static_cast<uint32_t>(i);
-  }
-  return 0;
-}
-
-static uint32_t NewModule(uintptr_t address) {
-  static_assert(sizeof(os::Module) < 2048);
-  os::Module found;
-  if (!os::FindModule(address, &found)) return 0;
-  const uint32_t path = InternString(found.path, strlen(found.path));
-  const uint64_t at = path != 0 ? g_region.Reserve(kModules, 1) : Region::kNone;
-  if (at == Region::kNone) return 0;
-  auto* m = g_region.At<ModuleRecord>(kModules, at);
-  m->start = found.start;
-  m->end = found.end;
-  m->bias = found.bias;
-  m->generation = g_region.header()->module_generation.load(std::memory_order_relaxed);
-  m->build_id_bytes = found.build_id_bytes;
-  memcpy(m->build_id, found.build_id, sizeof m->build_id);
-  Publish(&m->path, path);
-  return static_cast<uint32_t>(at);
-}
-
 uint32_t InternNativeFrame(Thread* t, uintptr_t address) {
-  uint32_t module = KnownModule(address);
-  if (module == 0) {
-    module = NewModule(address);
-    python::Meet(t, address);
-  }
-  const uintptr_t bias =
-      module != 0 ? g_region.At<ModuleRecord>(kModules, module)->bias : uintptr_t{0};
-  return InternFrame(FrameKind::kNative, module, 0, address - bias);
+  bool met = false;
+  const LoadedModule module = FindLoadedModule(address, &met);
+  if (met) python::Meet(t, address);
+  return InternFrame(FrameKind::kNative, module.id, 0, address - module.bias);
 }
 
 }  // namespace memtrace

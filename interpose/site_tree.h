@@ -49,8 +49,6 @@ void KeepInstruction(uint32_t code, uint32_t offset, uint32_t frame);
 uint32_t InternNativeFrame(Thread* t, uintptr_t address);
 // The same through the thread's cache.
 uint32_t NativeFrame(Thread* t, uintptr_t address);
-// Modules looked up so far may have been unloaded.
-void ForgetModules();
 
 }  // namespace memtrace
 
