@@ -19,8 +19,9 @@ ROUNDS = 8  # and a rest after each
 PATIENCE = SECONDS / ROUNDS + 60
 MOST_REGIONS = 1000 + 20  # core/places.h; one start of twenty looks
 KIB = 1 << 10
-# Since the first quarter. Which threads have met which places is chance; some pairs are late.
-REGION_GROWTH, PRIVATE_GROWTH = 512 * KIB, 2048 * KIB
+# Since the first quarter. How many threads live at once is chance: a slot of theirs that is first
+# taken later is some 128 KiB of region and 1.2 MiB of tables. Three may be.
+REGION_GROWTH, PRIVATE_GROWTH = 512 * KIB, 4096 * KIB
 LATEST = 24
 EXITS, KILLED, EXECS, FORKS = 1, 2, 3, 4
 CHILD_BYTES = 40

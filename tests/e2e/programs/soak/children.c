@@ -126,7 +126,7 @@ void* fork_children(void* seed) {
   uint64_t random = (uint64_t)(uintptr_t)seed;
   while (!time_is_up() && used + 2 <= MOST_CHILDREN) {
     run_child(&random);
-    usleep((useconds_t)below(&random, 150000));
+    usleep((useconds_t)below(&random, 400000)); /* a minute's regions stay in any case: not 1,000 */
     pace();
   }
   return NULL;
