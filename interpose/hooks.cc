@@ -15,7 +15,8 @@ __attribute__((noinline)) void RecordedFreeSlow(void* p) {
   }
   t = EnterReady();
   if (t == nullptr) {
-    if (g_live_table.Take(p).holds_code) RetireCode();  // gone, though not counted
+    const LiveTable::Block block = g_live_table.Take(p);
+    if (block.IsMarked()) Retire(block);  // gone, though not counted
     return;
   }
   RecordFree(t, g_live_table.Take(p), p);

@@ -163,7 +163,10 @@ LiveTable::Block LiveTable::Take(const void* p) {
   if (code < kSizeNext) block.bytes = BytesOf(code);
   if (code >= kSizeNext && code != kMarker) block.bytes = take(1);
   if (code == kSizeWide || code == kCode) block.bytes |= take(2) << (32 - kTagBits);
-  if (block.holds_code) take(kCodeGranule);
+  if (block.holds_code && take(kCodeGranule) == kThreadStateId) {
+    block.holds_code = false;
+    block.thread_state = p;
+  }
   __atomic_store_n(slot, 0, __ATOMIC_RELAXED);
   return block;
 }
@@ -176,6 +179,11 @@ uint32_t LiveTable::CodeId(const char* p) {
   const uint32_t* slot = Coarse(p + kCodeGranule * kGranule);
   const uint32_t id = slot != nullptr ? IdOf(*slot) : kNoCodeId;
   return id < kNoCodeId ? id : 0;
+}
+
+void LiveTable::MarkThreadState(const char* p) {
+  if (!Holds(p)) p -= kDebugHeader;
+  if (Holds(p)) SetCodeId(p, kThreadStateId);
 }
 
 void LiveTable::SetCodeId(const char* p, uint32_t id) {

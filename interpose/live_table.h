@@ -77,6 +77,9 @@ class LiveTable {
     uint32_t site = 0;  // 0: a marker for a code object that was never recorded as a block
     bool holds_code = false;
     uint64_t bytes = 0;
+    const void* thread_state = nullptr;  // the block's address, when it is marked as one
+
+    bool IsMarked() const { return holds_code || thread_state != nullptr; }
   };
 
   bool Init();
@@ -99,6 +102,11 @@ class LiveTable {
   uint32_t CodeId(const char* p);
   // Marks the block as a code object with this id: its free will be told (Block::holds_code).
   void SetCodeId(const char* p, uint32_t id);
+
+  // Marks the block that holds a Python thread state at p (at its start, or behind the header of a
+  // debugging allocator), so that its free is told as well. Nothing if it is in no block of its
+  // own.
+  void MarkThreadState(const char* p);
 
   // -----------------------------------------------------------------------------------------------
   // The fast way: a block at a multiple of 16, in a flat coarse shadow.
@@ -170,6 +178,7 @@ class LiveTable {
     return IdOf(coarse_.flat()[Index(reinterpret_cast<uint64_t>(p) + kCodeGranule * kGranule)]);
   }
   static constexpr uint32_t kNoCodeId = 1u << 25;
+  static constexpr size_t kDebugHeader = 16;  // of CPython's debugging allocators
 
   static constexpr uint32_t kGranule = 32;
   static constexpr uint32_t kSizeNext = 123;
@@ -185,6 +194,7 @@ class LiveTable {
   static constexpr uint32_t kCode = 125;
   static constexpr uint32_t kMarker = 126;
   static constexpr uint32_t kId = 127;
+  static constexpr uint32_t kThreadStateId = kNoCodeId - 1;  // in the place of a code object's
   static_assert((kEights + 400) / 8 < kSizeNext && kMaxSites <= 1u << 24);
 
   MEMTRACE_HOT uint32_t* NextSlot(const void* p) const {

@@ -258,7 +258,7 @@ __attribute__((noinline)) void PutOver(Thread* t, const void* p, uint32_t site, 
 }
 
 __attribute__((noinline)) void RecordFree(Thread* t, const LiveTable::Block& block, const void* p) {
-  if (block.holds_code) RetireCode();
+  if (block.IsMarked()) Retire(block);
   if (block.site == 0) return;
   char* cells = CellsOf(t, block.site);
   if (cells == nullptr) {
@@ -302,6 +302,9 @@ __attribute__((noinline)) void RecordReallocSlow(Thread* t, const LiveTable::Blo
   if (--t->until_tick == 0) Tick(t);
 }
 
-void RetireCode() { g_stale.fetch_add(1, std::memory_order_acq_rel); }
+void Retire(const LiveTable::Block& block) {
+  if (block.holds_code) g_stale.fetch_add(1, std::memory_order_acq_rel);
+  if (block.thread_state != nullptr) RetireThreadState(block.thread_state);
+}
 
 }  // namespace memtrace

@@ -57,7 +57,8 @@ char* NewCells(Thread* t, uint32_t site);
 void FlushTotal(Thread* t);
 void NewPeak(int64_t total);
 void Tick(Thread* t);
-void RetireCode();
+// The block was marked: a code object, or a Python thread state.
+void Retire(const LiveTable::Block& block);
 void RecordAllocSlow(Thread* t, const void* p, uint64_t bytes, uint32_t site);
 // The block, counted already, goes into the table: a large one, or one in whose way are others that
 // must be gone.
@@ -207,9 +208,9 @@ MEMTRACE_HOT void RecordAlloc(Thread* t, const void* p, uint64_t bytes, uint32_t
     RecordAllocSlow(t, p, bytes, site);
     return;
   }
+  if (__builtin_expect(!g_live_table.Fill(slot, p, site, bytes), 0)) PutOver(t, p, site, bytes);
   AddTotal(t, static_cast<int64_t>(bytes));
   t->last_block = p;
-  if (__builtin_expect(!g_live_table.Fill(slot, p, site, bytes), 0)) PutOver(t, p, site, bytes);
   if (__builtin_expect(--t->until_tick == 0, 0)) Tick(t);
 }
 
@@ -221,7 +222,7 @@ inline void RecordRealloc(Thread* t, const LiveTable::Block& old, const void* ol
   char* to = t->pages[site / kSitesPerBlock];
   char* from = t->pages[old.site / kSitesPerBlock];
   if (__builtin_expect(to == nullptr || from == nullptr || slot == nullptr, 0) ||
-      __builtin_expect(!IsReady(t->rest) || old.holds_code, 0) ||
+      __builtin_expect(!IsReady(t->rest) || old.IsMarked(), 0) ||
       __builtin_expect(*slot != 0 || g_live_table.NeedsSlow(bytes), 0)) {
     RecordReallocSlow(t, old, old_p, p, bytes, site);
     return;

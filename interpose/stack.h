@@ -48,8 +48,9 @@ inline uint32_t MallocSiteHere(Thread* t, uintptr_t caller) {
 // In one of Python's domains (kPythonMem, kPythonObj). 0 when the site could not be made (region
 // full).
 inline uint32_t PythonSiteHere(Thread* t, Domain domain) {
-  const char* tstate = python::g_reader.site != nullptr ? python::ThreadState(t) : nullptr;
-  if (__builtin_expect(tstate == nullptr, 0)) return FindSite(t, 0, domain, 0);
+  if (__builtin_expect(python::g_reader.site == nullptr, 0)) return FindSite(t, 0, domain, 0);
+  const char* tstate = python::ThreadState(t);
+  if (__builtin_expect(!python::MayRead(t, tstate), 0)) return FindSite(t, 0, domain, 0);
   return python::g_reader.site(t, tstate, python::WhichOf(domain));
 }
 

@@ -104,7 +104,10 @@ struct Thread {
   // python::ThreadState: the key that was last looked up, and where its value lies.
   uint64_t tss_key;
   const char* const* tss_place;
-  uint32_t* site_place;  // where the latest site was found, to be replaced when it gets busy
+  // Whose frames may be read: python::Learn. Never nullptr, so that one comparison does.
+  const char* known_state;
+  const char* dead_state;  // freed by another thread, though this one still has it; nullptr: none
+  uint32_t* site_place;    // where the latest site was found, to be replaced when it gets busy
 
   // Left by operator new for the malloc inside it: who asked, for how many bytes, from which frame.
   uintptr_t new_caller;  // 0: no note

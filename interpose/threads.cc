@@ -19,6 +19,10 @@ constinit uint32_t g_owner_slot = 1;        // whose user writes Header::owner_t
 // starts threads in turn stays at the number that lives at once.
 constexpr uint32_t kSearch = 32;
 
+// Like no thread state, and not like having none.
+constinit const char kNoStateHere = 0;
+constexpr const char* kNoState = &kNoStateHere;
+
 void Begin(Thread* t, int tid) {
   ThreadRecord* r = t->record;
   r->users++;
@@ -32,6 +36,8 @@ void Begin(Thread* t, int tid) {
   t->top = t->kept;
   t->top_info = t->info;
   t->tss_key = Thread::kNoTssKey;
+  t->known_state = kNoState;
+  t->dead_state = nullptr;
   t->owns_total = t->slot == g_owner_slot || g_exact_peak;
   r->state.store(static_cast<uint32_t>(ThreadState::kLive), std::memory_order_release);
   // Until now the slot was nobody's to take over.
@@ -112,13 +118,58 @@ Thread* ClaimThread() {
   return t;
 }
 
-void ForgetThreadStates() {
+namespace {
+
+// f(thread) of each slot but 0; until one returns true.
+template <class F>
+void EachThread(F&& f) {
   const uint64_t used = g_region.header()->sections[kThreads].used.load(std::memory_order_acquire);
   for (uint64_t slot = 1; slot < used && slot < kMaxThreadSlots; slot++) {
     Thread* t = std::atomic_ref<Thread*>(g_threads[slot]).load(std::memory_order_acquire);
-    if (t == nullptr) continue;
-    std::atomic_ref<uint64_t>(t->tss_key).store(Thread::kNoTssKey, std::memory_order_relaxed);
+    if (t != nullptr && f(t)) return;
   }
+}
+
+// The state that the thread has in this block; nullptr: none.
+const char* StateIn(Thread* t, const char* block) {
+  const char* state = std::atomic_ref<const char*>(t->known_state).load(std::memory_order_relaxed);
+  return state == block || state == block + LiveTable::kDebugHeader ? state : nullptr;
+}
+
+// It may have taken the state for known just before. It is in the recorder then, for some hundred
+// nanoseconds if it runs; one that is not running is not waited for for ever.
+void WaitForReader(const Thread* t) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  for (int i = 0; i < 1000; i++) {
+    os::Yield();  // at least once: its mark may be on the way to memory
+    if (__atomic_load_n(&t->busy, __ATOMIC_ACQUIRE) != Busy::kRecording) return;
+  }
+}
+
+}  // namespace
+
+void ForgetThreadStates() {
+  EachThread([](Thread* t) {
+    std::atomic_ref<uint64_t>(t->tss_key).store(Thread::kNoTssKey, std::memory_order_relaxed);
+    return false;
+  });
+}
+
+void RetireThreadState(const void* block) {
+  const auto* start = static_cast<const char*>(block);
+  Thread* self = t_thread;
+  if (self != nullptr && StateIn(self, start) != nullptr) {  // as when a thread ends
+    self->known_state = kNoState;
+    return;
+  }
+  EachThread([=](Thread* t) {
+    const char* state = StateIn(t, start);
+    if (state == nullptr) return false;
+    std::atomic_ref<const char*>(t->dead_state).store(state, std::memory_order_relaxed);
+    std::atomic_ref<const char*>(t->known_state).store(kNoState, std::memory_order_seq_cst);
+    WaitForReader(t);
+    return true;
+  });
 }
 
 Thread* ResetThreadsInChild() {

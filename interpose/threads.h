@@ -21,6 +21,10 @@ Thread* ResetThreadsInChild();
 // get a key of the same number when it is initialised again.
 void ForgetThreadStates();
 
+// The block with a Python thread state is about to be freed: a thread that has it reads it no more,
+// and has ended doing so.
+void RetireThreadState(const void* block);
+
 }  // namespace memtrace
 
 #endif  // MEMTRACE_INTERPOSE_THREADS_H_

@@ -86,7 +86,7 @@ void TakeSmallKeys() {
 
 // The first capture of all is preceded by the self-test.
 uint32_t FirstNode(Thread* t, const char* tstate) {
-  if (!SelfTest(tstate)) return 0;
+  if (!MayRead(t, tstate) || !SelfTest(tstate)) return 0;
   const TssKey* key = FindKey(tstate);
   if (key != nullptr) g_reader.key = key;
   return g_reader.node != nullptr ? g_reader.node(t, tstate) : 0;

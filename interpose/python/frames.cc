@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "interpose/live_table.h"
 #include "interpose/python/capture.h"
 #include "interpose/python/hooks.h"
 #include "interpose/python/limited.h"
@@ -26,11 +27,13 @@ __attribute__((noinline)) const char* ThreadStateSlow(Thread* t) {
   const TssKey* key = g_reader.key;
   if (key == &kNoKey) return AskThreadState(t);
   if (key->is_initialized == 0) {
+    t->dead_state = nullptr;
     WatchAgain(t);
     return nullptr;
   }
   const unsigned k = key->key;
   const auto* tstate = static_cast<const char*>(pthread_getspecific(k));
+  if (tstate == nullptr) t->dead_state = nullptr;
   if (g_reader.specific == 0 || k >= os::kSpecificKeys) return tstate;
   const char* self = static_cast<const char*>(__builtin_thread_pointer());
   const auto* place =
@@ -39,6 +42,14 @@ __attribute__((noinline)) const char* ThreadStateSlow(Thread* t) {
   __builtin_memcpy(&t->tss_key, key, sizeof t->tss_key);
   t->tss_place = place;
   return tstate;
+}
+
+__attribute__((noinline)) bool Learn(Thread* t, const char* tstate) {
+  if (tstate == nullptr || tstate == t->dead_state) return false;
+  t->dead_state = nullptr;
+  t->known_state = tstate;
+  g_live_table.MarkThreadState(tstate);
+  return true;
 }
 
 namespace {
@@ -201,6 +212,7 @@ inline void Follow(Thread* t, const char* frame, uint32_t which) {
 // Whole stacks. The kept stack starts at index 1; entry 0 stays empty: no frame, the root's node.
 template <const Layout& L>
 uint32_t WholeNode(Thread* t, const char* tstate) {
+  if (!MayRead(t, tstate)) return 0;
   const char* frame = Frames<L>::Innermost(tstate);
   if (__builtin_expect(frame == nullptr, 0)) return 0;
   Follow<L>(t, frame, kObj);

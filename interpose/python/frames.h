@@ -39,7 +39,7 @@ extern constinit const TssKey kNoKey;  // like no key of Python's
 
 // The functions for one layout, for whole stacks or limited ones.
 struct Capture {
-  // Node of the stack; 0: no Python frame runs.
+  // Node of the stack; 0: no Python frame runs. Looks first whether the state may be read.
   uint32_t (*node)(Thread* t, const char* tstate) = nullptr;
   // Site there, in kPythonMem (0) or kPythonObj (1).
   uint32_t (*site)(Thread* t, const char* tstate, uint32_t domain) = nullptr;
@@ -66,6 +66,16 @@ inline const char* ThreadState(Thread* t) {
   uint64_t key;
   __builtin_memcpy(&key, g_reader.key, sizeof key);
   return __builtin_expect(key == t->tss_key, 1) ? *t->tss_place : ThreadStateSlow(t);
+}
+
+// Whether the thread's state may be read; called when it is another one than last time. A state
+// that another thread has freed stays with its thread (CPython frees those of all threads when it
+// is finalised, while they may be at work in C): the block that holds it is marked, so that its
+// free is told, and it is dead until the thread has another one or none.
+bool Learn(Thread* t, const char* tstate);
+
+inline bool MayRead(Thread* t, const char* tstate) {
+  return __builtin_expect(tstate == t->known_state, 1) || Learn(t, tstate);
 }
 
 // Index of one of Python's domains: kPythonMem (0), kPythonObj (1).

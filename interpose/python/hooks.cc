@@ -47,7 +47,7 @@ constinit void* g_outermost[2] = {};  // malloc of our outermost layer
 // of the hook.
 __attribute__((noinline, cold)) uint32_t SiteSlowly(Thread* t, Domain domain) {
   const char* tstate = g_reader.slow_site != nullptr ? ThreadState(t) : nullptr;
-  if (tstate == nullptr) return FindSite(t, 0, domain, 0);
+  if (!MayRead(t, tstate)) return FindSite(t, 0, domain, 0);
   return g_reader.slow_site(t, tstate, WhichOf(domain));
 }
 
@@ -56,7 +56,7 @@ struct LayoutPlace : PythonPlace {
   MEMTRACE_HOT uint32_t Site(Thread* t) const {
     const char* tstate = ThreadState(t);
     const uint32_t site =
-        __builtin_expect(tstate != nullptr, 1) ? FastSite<L>(t, tstate, WhichOf(domain)) : 0;
+        __builtin_expect(tstate == t->known_state, 1) ? FastSite<L>(t, tstate, WhichOf(domain)) : 0;
     return __builtin_expect(site != 0, 1) ? site : SiteSlowly(t, domain);
   }
 };

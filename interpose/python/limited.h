@@ -62,6 +62,7 @@ uint32_t FollowLimited(Thread* t, const char* tstate, uint32_t which) {
 
 template <const Layout& L>
 uint32_t LimitedNode(Thread* t, const char* tstate) {
+  if (!MayRead(t, tstate)) return 0;
   return FollowLimited<L>(t, tstate, kObj);
 }
 
