@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from harness import clean_environment, run, source_text
+from harness import clean_environment, program, run, source_text
 from witness import source
 
 HAZARDS = re.findall(r"^def (\w+)\(\):", source_text("python_hazards.py"), re.M)
@@ -30,3 +30,24 @@ def test_deep_stacks_are_whole(session, python):
     functions = [frame["function"] for frame in row["frames"]]
     assert sum(f.endswith("deep") for f in functions) == 10001
     assert report["totals"]["lost"] == 0
+
+
+AWAY = """
+import ctypes, threading, time
+library = ctypes.CDLL({library!r})
+def away(depth):
+    if depth: away(depth - 1)
+    else: library.allocates_for_ever()
+for depth in (0, 5, 50): threading.Thread(target=away, args=(depth,), daemon=True).start()
+time.sleep(0.1)
+kept = [[str(i), bytearray(i)] for i in range(20000)]
+print(len(kept))
+"""
+
+
+def test_threads_allocate_in_c_while_python_ends(session, python):
+    """Daemon threads whose states are freed under them. The C library overwrites what is freed."""
+    argv = [python, "-c", AWAY.format(library=program("liballocating.so"))]
+    for _ in range(3):
+        done = run(argv, env=session.env(MALLOC_PERTURB_=85), check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "20000\n", "")
