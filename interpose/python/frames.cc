@@ -32,13 +32,13 @@ __attribute__((noinline)) const char* ThreadStateSlow(Thread* t) {
     return nullptr;
   }
   const unsigned k = key->key;
+  // Asked for in any case: glibc clears what was left there under a key that has been deleted.
   const auto* tstate = static_cast<const char*>(pthread_getspecific(k));
   if (tstate == nullptr) t->dead_state = nullptr;
   if (g_reader.specific == 0 || k >= os::kSpecificKeys) return tstate;
   const char* self = static_cast<const char*>(__builtin_thread_pointer());
   const auto* place =
       reinterpret_cast<const char* const*>(self + g_reader.specific + k * os::kSpecificStride);
-  if (*place != tstate) return tstate;  // left there under a key that has been deleted
   __builtin_memcpy(&t->tss_key, key, sizeof t->tss_key);
   t->tss_place = place;
   return tstate;

@@ -33,7 +33,7 @@ def test_deep_stacks_are_whole(session, python):
 
 
 AWAY = """
-import ctypes, threading, time
+import asyncio, ctypes, decimal, email.mime.text, json, threading, time, unittest.mock
 library = ctypes.CDLL({library!r})
 def away(depth):
     if depth: away(depth - 1)
@@ -48,6 +48,6 @@ print(len(kept))
 def test_threads_allocate_in_c_while_python_ends(session, python):
     """Daemon threads whose states are freed under them. The C library overwrites what is freed."""
     argv = [python, "-c", AWAY.format(library=program("liballocating.so"))]
-    for _ in range(3):
+    for _ in range(2):
         done = run(argv, env=session.env(MALLOC_PERTURB_=85), check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "20000\n", "")

@@ -113,6 +113,54 @@ TEST(LiveTable, NeighboursInOneGranuleAreKeptApart) {
   }
 }
 
+// A program may free an address inside a block: its operator delete knows where the block starts.
+TEST(LiveTable, AnAddressInsideABlockIsNone) {
+  for (const uint64_t bytes : {uint64_t{100}, uint64_t{333}, uint64_t{577}, uint64_t{1} << 33}) {
+    ASSERT_TRUE(Table()->Put(At(kBase), 9, bytes));
+    for (uint64_t i = 8; i < 100; i += 8) EXPECT_FALSE(Table()->Holds(At(kBase + i))) << i;
+    EXPECT_EQ(Table()->Take(At(kBase)).bytes, bytes);
+  }
+}
+
+void ExpectStale(uint64_t old, uint64_t old_bytes, uint64_t fresh, uint64_t bytes, bool stale) {
+  SCOPED_TRACE(std::to_string(old_bytes) + " bytes, then " + std::to_string(bytes));
+  ASSERT_TRUE(Table()->Put(At(old), 9, old_bytes));
+  EXPECT_EQ(Table()->Stale(At(fresh), bytes), stale ? At(old) : nullptr);
+  EXPECT_EQ(Table()->Take(At(old)).bytes, old_bytes);
+  EXPECT_EQ(Table()->Stale(At(fresh), bytes), nullptr);
+  ExpectClean(old);
+}
+
+// Blocks that somebody freed who goes around the hooks, when their memory is handed out again.
+TEST(LiveTable, WhatIsInANewBlocksWayIsFound) {
+  ExpectStale(kBase, 1000, kBase, 1, true);
+  ExpectStale(kBase, 1000, kBase + 32, 100, true);  // where its size is
+  ExpectStale(kBase, uint64_t{1} << 33, kBase + 64, 100, true);
+  ExpectStale(kBase + 32, 40, kBase, 1000, true);
+  ExpectStale(kBase + 48, 40, kBase, 1000, true);
+  ExpectStale(kBase, 24, kBase + 16, 8, true);
+  ExpectStale(kBase + 16, 24, kBase, 24, true);
+  ExpectStale(kBase, 16, kBase + 16, 8, false);  // neighbours
+  ExpectStale(kBase + 16, 24, kBase, 16, false);
+  ExpectStale(kBase + 64, 40, kBase, 1000, false);  // only the record's own place is looked at
+}
+
+TEST(LiveTable, ThreadStatesAreMarkedBehindADebuggingHeaderToo) {
+  for (const uint64_t header : {0, 16}) {
+    const char* block = reinterpret_cast<const char*>(kBase);
+    ASSERT_TRUE(Table()->Put(block, 9, 333));
+    Table()->MarkThreadState(block + header);
+    const LiveTable::Block taken = Table()->Take(block);
+    EXPECT_EQ(taken.thread_state, block);
+    EXPECT_FALSE(taken.holds_code);
+    EXPECT_EQ(taken.bytes, 333u);
+    EXPECT_EQ(taken.site, 9u);
+    ExpectClean(kBase);
+  }
+  Table()->MarkThreadState(reinterpret_cast<const char*>(kBase));  // in no block
+  ExpectClean(kBase);
+}
+
 void TestWhatIsOutside() {
   EXPECT_FALSE(Table()->Put(At(uint64_t{1} << 47), 1, 1));
   EXPECT_FALSE(Table()->Put(At(~uint64_t{0} & ~uint64_t{15}), 1, 1));
