@@ -66,8 +66,15 @@ void WriteName(const Found& region, char* out, size_t bytes) {
            static_cast<unsigned long long>(region.start), region.index);
 }
 
+// Whether nobody has touched it for kKeptSeconds.
+bool IsOld(int fd) {
+  struct stat info;
+  return fstat(fd, &info) == 0 &&
+         RealNanos() / 1000000000 > static_cast<uint64_t>(info.st_mtim.tv_sec) + kKeptSeconds;
+}
+
 // A region of a process that is gone, and that this process can judge: pids of another namespace
-// mean nothing here.
+// mean nothing here. Or one whose maker did not live to finish it, which says nothing yet.
 bool MayGo(int folder, uint32_t our_namespace, Found* region) {
   if (ProcessStartOf(region->pid) == region->start) return false;
   char name[64];
@@ -75,11 +82,15 @@ bool MayGo(int folder, uint32_t our_namespace, Found* region) {
   const int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return false;
   uint32_t end = 0, its_namespace = 0;
+  uint64_t magic = 0;
+  const bool finished = pread(fd, &magic, sizeof magic, 0) == sizeof magic && magic != 0;
+  const bool old = !finished && IsOld(fd);
   const bool read = pread(fd, &end, sizeof end, offsetof(Header, end)) == sizeof end &&
                     pread(fd, &its_namespace, sizeof its_namespace,
                           offsetof(Header, pid_namespace)) == sizeof its_namespace;
   close(fd);
   region->exited = end == static_cast<uint32_t>(ProcessEnd::kExited);
+  if (!finished) return old;
   return read && its_namespace == our_namespace && our_namespace != 0;
 }
 

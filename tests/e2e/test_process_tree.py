@@ -178,6 +178,7 @@ def test_nothing_lost_when_memtrace_run_is_killed(session, tmp_path):
     read = []
     while not list(session.regions_dir.rglob("ended-*.mtr")):
         read.append(tool.line())
+        assert read[-1], "it ended, and nothing had been put aside"
     os.kill(tool.pid, signal.SIGKILL)
     # The program goes on, to its end.
     lines = []

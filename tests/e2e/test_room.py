@@ -74,6 +74,19 @@ def test_the_oldest_go_and_the_killed_stay_longer(session, ended):
     assert len(left(folder) - before) == STARTS
 
 
+def test_what_was_never_finished_goes_as_well(session, ended):
+    """Their makers were killed before they could say who they are; after a minute they are past."""
+    folder = session.regions_dir
+    names = fill(folder, {"none": bytes(8192)}, "none", 510, 10)
+    names += fill(folder, {"none": b""}, "none", 510, 1000)
+    fresh, old = set(names[::2]), set(names[1::2])
+    for name in old:
+        os.utime(folder / name, (1, 1))
+    start_some(session)
+    assert fresh <= left(folder)
+    assert len(old & left(folder)) <= MOST - len(fresh)
+
+
 def test_killed_ones_go_when_nothing_else_can(session, ended):
     folder = session.regions_dir
     killed = fill(folder, ended, "killed", 1010, 10)
