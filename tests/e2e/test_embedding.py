@@ -169,3 +169,17 @@ def test_two_versions(session, pythons):
     said, greeting = traced.stderr().splitlines()
     assert said.startswith("memtrace: a second CPython") and second.path in said
     assert greeting == "hello"
+
+
+def test_opened_around_the_hooks(session, pythons):
+    """RTLD_DEEPBIND: its mallocs are not seen, so it is not found. It runs, and what is counted of the
+    rest is whole."""
+    libpython = libraries(pythons)[-1]
+    traced = start(session, libpython, "deep", libpython.path, *ROUND, *ROUND)
+    for _ in range(2):
+        traced.ready()
+        report = session.report(traced.pid)
+        assert report["totals"]["lost"] == 0
+        assert [row for row in report["rows"] if row["domain"] != "malloc"] == []
+        traced.go_on()
+    finish(traced)
