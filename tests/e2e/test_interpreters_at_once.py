@@ -31,6 +31,8 @@ def check_stack(session, spec):
 def test_lines_and_stacks(session, python, allocator):
     if python.version < (3, 12):
         pytest.skip("interpreters share their GIL to 3.11")
+    if python.version < (3, 13) and allocator == "debug":
+        pytest.skip("CPython 3.12's own: alone, one run in five ends with a damaged heap")
     env = {} if allocator == "default" else {"PYTHONMALLOC": allocator}
     argv = [python, source("interpreters_at_once.py")]
     traced = session.start(argv, session.env(**env))
