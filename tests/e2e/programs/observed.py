@@ -115,6 +115,11 @@ try:
 except BaseException:
     sys.excepthook(*sys.exc_info())
     os._exit(1)
+# Threads of a pool may still be ending, and free what tracemalloc has just seen.
+if "threading" in sys.modules:
+    for thread in sys.modules["threading"].enumerate():
+        if thread is not sys.modules["threading"].current_thread():
+            thread.join(10)
 gc.collect()
 gc.disable()
 get_traces, write, read = _tracemalloc._get_traces, os.write, os.read
