@@ -82,7 +82,9 @@ static size_t AffordableBytes(bool file) {
 }
 
 bool HasRoomToRecord() {
-  constexpr size_t kLeast = size_t{128} << 20;  // a recorder takes 20 MiB, and 6 for each thread
+  // A recorder takes 20 MiB, and 6 for each thread, and C libraries want some 70 for a thread's
+  // heap and stack: at 128 MiB, Debian's Python could not start a thread beside one.
+  constexpr size_t kLeast = size_t{256} << 20;
   size_t bytes = kLeast;
   LimitTo(&bytes, RLIMIT_AS, 1);
   LimitTo(&bytes, RLIMIT_DATA, 1);
