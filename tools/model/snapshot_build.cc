@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tools/model/process_message.h"
 #include "tools/model/snapshot_raw.h"
 
 namespace memtrace {
@@ -31,84 +32,6 @@ constexpr int64_t Values::*kFields[] = {&Values::alloc_objects, &Values::alloc_b
                                         &Values::peak_objects,  &Values::peak_bytes};
 
 absl::Status Damaged(absl::string_view what) { return absl::InvalidArgumentError(what); }
-
-std::vector<TimelineBucket> FromProto(const pprof::Timeline& timeline) {
-  std::vector<TimelineBucket> buckets(timeline.elapsed_ns_size());
-  for (int i = 0; i < timeline.elapsed_ns_size(); ++i) {
-    buckets[i] = {timeline.elapsed_ns(i), timeline.live_bytes_min(i), timeline.live_bytes_max(i),
-                  timeline.rss_bytes(i)};
-  }
-  return buckets;
-}
-
-absl::StatusOr<DomainFigures> FromProto(const pprof::Figures& in) {
-  for (int64_t value :
-       {in.alloc_objects(), in.alloc_bytes(), in.inuse_objects(), in.inuse_bytes(),
-        in.peak_objects(), in.peak_bytes(), in.temporary_objects(), in.temporary_bytes()}) {
-    if (IsOutOfRange(value)) return Damaged("a figure of a process is out of range");
-  }
-  if (in.domain() >= kDomainCount) return Damaged("a process has figures of an unknown domain");
-  return DomainFigures{
-      static_cast<Domain>(in.domain()),
-      {in.alloc_objects(), in.alloc_bytes(), in.inuse_objects(), in.inuse_bytes(),
-       in.peak_objects(), in.peak_bytes(), in.temporary_objects(), in.temporary_bytes()}};
-}
-
-absl::StatusOr<Process> FromProto(const pprof::Process& in) {
-  if (IsOutOfRange(in.peak_bytes()) || IsOutOfRange(in.peak_bound()) ||
-      IsOutOfRange(in.inherited_bytes())) {
-    return Damaged("a figure of a process is out of range");
-  }
-  Process out;
-  out.pid = in.pid();
-  out.parent_pid = in.parent_pid();
-  out.command.assign(in.command().begin(), in.command().end());
-  out.executable = in.executable();
-  out.working_dir = in.working_dir();
-  out.python = in.python();
-  out.python_text = in.python_text();
-  out.start_realtime_ns = in.start_realtime_ns();
-  out.duration_ns = in.duration_ns();
-  // A way to end that a later version may know is one that this one does not.
-  out.end =
-      pprof::Process::End_IsValid(in.end()) ? static_cast<EndKind>(in.end()) : EndKind::kUnknown;
-  out.end_status = in.end_status();
-  out.peak_bytes = in.peak_bytes();
-  out.peak_bound = in.peak_bound();
-  out.peak_elapsed_ns = in.peak_elapsed_ns();
-  out.stack_depth = in.stack_depth();
-  out.flags = in.flags();
-  out.inherited_bytes = in.inherited_bytes();
-  for (const pprof::Thread& t : in.thread()) {
-    out.threads.push_back({t.tid(), t.name(), t.users(), t.ended()});
-  }
-  for (const pprof::Loss& l : in.loss()) out.losses.push_back({l.reason(), l.events(), l.bytes()});
-  const pprof::Timeline& t = in.timeline();
-  if (t.live_bytes_min_size() != t.elapsed_ns_size() ||
-      t.live_bytes_max_size() != t.elapsed_ns_size() || t.rss_bytes_size() != t.elapsed_ns_size()) {
-    return Damaged("the columns of a timeline differ in length");
-  }
-  out.timeline = FromProto(t);
-  out.group_size = in.group_size();
-  out.added_to = in.added_to();
-  for (const pprof::Figures& f : in.figures()) {
-    absl::StatusOr<DomainFigures> figures = FromProto(f);
-    if (!figures.ok()) return figures.status();
-    out.figures.push_back(*figures);
-  }
-  for (const pprof::Module& m : in.module()) {
-    out.modules.push_back({m.path(), m.build_id(), m.start(), m.end(), m.bias(), m.generation()});
-  }
-  return out;
-}
-
-// Whether a process may say that its samples are those of process `added_to` - 1.
-bool IsGroupRight(uint32_t added_to, const pprof::Extension& header) {
-  if (added_to == 0) return true;
-  if (added_to > static_cast<uint32_t>(header.process_size())) return false;
-  const pprof::Process& group = header.process(static_cast<int>(added_to - 1));
-  return group.group_size() > 0 && group.added_to() == 0;
-}
 
 class ProfileBuilder {
  public:
@@ -145,7 +68,7 @@ class ProfileBuilder {
       absl::StatusOr<Process> process = FromProto(in);
       if (!process.ok()) return process.status();
       profile_.processes.push_back(*std::move(process));
-      if (!IsGroupRight(in.added_to(), header)) {
+      if (!HasItsGroup(in, header)) {
         return Damaged("a process was added to one that is no group");
       }
     }

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "profile.pb.h"
+#include "tools/model/process_message.h"
 #include "tools/model/snapshot_file.h"
 #include "tools/model/whole_file.h"
 
@@ -39,77 +40,6 @@ constexpr uint32_t kNoStackKind = 3;
 constexpr char kNoStackName[] = "(no stack)";
 
 uint64_t RoundUpToPage(uint64_t x) { return (x + kPage - 1) & ~(kPage - 1); }
-
-void ToProto(const Thread& thread, pprof::Thread* out) {
-  out->set_tid(thread.tid);
-  out->set_name(thread.name);
-  out->set_users(thread.users);
-  out->set_ended(thread.ended);
-}
-
-void ToProto(const LossCount& loss, pprof::Loss* out) {
-  out->set_reason(loss.reason);
-  out->set_events(loss.events);
-  out->set_bytes(loss.bytes);
-}
-
-void ToProto(const Module& module, pprof::Module* out) {
-  out->set_path(module.path);
-  out->set_build_id(module.build_id);
-  out->set_start(module.start);
-  out->set_end(module.end);
-  out->set_bias(module.bias);
-  out->set_generation(module.generation);
-}
-
-void ToProto(const std::vector<TimelineBucket>& timeline, pprof::Timeline* out) {
-  for (const TimelineBucket& bucket : timeline) {
-    out->add_elapsed_ns(bucket.elapsed_ns);
-    out->add_live_bytes_min(bucket.live_bytes_min);
-    out->add_live_bytes_max(bucket.live_bytes_max);
-    out->add_rss_bytes(bucket.rss_bytes);
-  }
-}
-
-void ToProto(const DomainFigures& figures, pprof::Figures* out) {
-  const Values& v = figures.values;
-  out->set_domain(static_cast<uint32_t>(figures.domain));
-  out->set_alloc_objects(v.alloc_objects);
-  out->set_alloc_bytes(v.alloc_bytes);
-  out->set_inuse_objects(v.inuse_objects);
-  out->set_inuse_bytes(v.inuse_bytes);
-  out->set_peak_objects(v.peak_objects);
-  out->set_peak_bytes(v.peak_bytes);
-  out->set_temporary_objects(v.temporary_objects);
-  out->set_temporary_bytes(v.temporary_bytes);
-}
-
-void ToProto(const Process& process, pprof::Process* out) {
-  out->set_pid(process.pid);
-  out->set_parent_pid(process.parent_pid);
-  for (const std::string& argument : process.command) out->add_command(argument);
-  out->set_executable(process.executable);
-  out->set_working_dir(process.working_dir);
-  out->set_python(process.python);
-  out->set_python_text(process.python_text);
-  out->set_start_realtime_ns(process.start_realtime_ns);
-  out->set_duration_ns(process.duration_ns);
-  out->set_end(static_cast<pprof::Process::End>(process.end));
-  out->set_end_status(process.end_status);
-  out->set_peak_bytes(process.peak_bytes);
-  out->set_peak_bound(process.peak_bound);
-  out->set_peak_elapsed_ns(process.peak_elapsed_ns);
-  out->set_stack_depth(process.stack_depth);
-  out->set_flags(process.flags);
-  out->set_inherited_bytes(process.inherited_bytes);
-  for (const Thread& thread : process.threads) ToProto(thread, out->add_thread());
-  for (const LossCount& loss : process.losses) ToProto(loss, out->add_loss());
-  if (!process.timeline.empty()) ToProto(process.timeline, out->mutable_timeline());
-  for (const Module& module : process.modules) ToProto(module, out->add_module());
-  out->set_group_size(process.group_size);
-  out->set_added_to(process.added_to);
-  for (const DomainFigures& figures : process.figures) ToProto(figures, out->add_figures());
-}
 
 // What pprof shows for a thread: its name, and its id because names repeat.
 std::string ThreadLabel(const Thread& thread) {
