@@ -8,6 +8,7 @@
 #include <string>
 
 #include "tests/fuzz/sparse_bytes.h"
+#include "tests/unit/tools/model/grouped_profile.h"
 #include "tests/unit/tools/model/gzip_bytes.h"
 #include "tests/unit/tools/model/random_profile.h"
 #include "tests/unit/tools/read/rich_region.h"
@@ -66,6 +67,7 @@ void AddBuilt(Corpus* corpus) {
   WriteOptions strict;
   strict.strict_pprof = true;
   corpus->AddSnapshot("strict", *SnapshotBytes(RandomProfile(2, 10), strict));
+  corpus->AddSnapshot("groups", *SnapshotBytes(Grouped(3)));
   corpus->AddSnapshot("empty", *SnapshotBytes(Profile()));
 }
 

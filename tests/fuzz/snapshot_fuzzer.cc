@@ -29,7 +29,7 @@ void Report(const Profile& profile, const Profile* old, const View& view) {
 }
 
 void ReportAllWays(const Profile& profile) {
-  for (GroupBy by : {GroupBy::kLine, GroupBy::kTraceback, GroupBy::kThread}) {
+  for (GroupBy by : {GroupBy::kLine, GroupBy::kTraceback, GroupBy::kThread, GroupBy::kProcess}) {
     View view;
     view.by = by;
     view.own = by == GroupBy::kTraceback;

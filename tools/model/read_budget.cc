@@ -33,6 +33,7 @@ Kind KindOf(Kind outer, int field) {
     if (field == pprof::Process::kThreadFieldNumber) return Kind::kEntry;
     if (field == pprof::Process::kLossFieldNumber) return Kind::kEntry;
     if (field == pprof::Process::kModuleFieldNumber) return Kind::kEntry;
+    if (field == pprof::Process::kFiguresFieldNumber) return Kind::kEntry;
   }
   return Kind::kText;
 }

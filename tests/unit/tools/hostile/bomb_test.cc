@@ -29,6 +29,7 @@ using testing::Varint;
 constexpr int kSampleType = 1, kSample = 2, kMapping = 3, kLocation = 4, kFunction = 5, kString = 6;
 constexpr int kExtension = 10000, kProcess = 4, kSourceLine = 5, kColumns = 6;
 constexpr int kCommand = 3, kThread = 18, kLoss = 19, kTimeline = 20, kModule = 21;
+constexpr int kFigures = 24;
 
 // Another program's profile with one sample type, up to where its samples begin.
 std::string Beginning() {
@@ -194,6 +195,9 @@ const std::vector<Bomb>& Bombs() {
        [](size_t n) {
          return InProcess(Repeated(Piece(kModule, Piece(1, "p") + Piece(2, "b")), n));
        }},
+      {"figures", [](size_t n) { return InProcess(Repeated(Piece(kFigures, ""), n)); }},
+      {"unknown numbers in figures",
+       [](size_t n) { return InProcess(Piece(kFigures, Repeated(Number(99, 1), n))); }},
       {"a timeline", [](size_t n) { return InProcess(Piece(kTimeline, NumbersOf(4, n))); }},
       {"a timeline point by point",
        [](size_t n) {

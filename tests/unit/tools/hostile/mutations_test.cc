@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/unit/tools/hostile/limits.h"
 #include "tests/unit/tools/hostile/mutator.h"
+#include "tests/unit/tools/model/grouped_profile.h"
 #include "tests/unit/tools/model/gzip_bytes.h"
 #include "tests/unit/tools/model/random_profile.h"
 #include "tests/unit/tools/read/rich_region.h"
@@ -49,7 +50,7 @@ std::vector<std::string> SnapshotContents() {
   WriteOptions strict;
   strict.strict_pprof = true;
   return {Gunzip(*SnapshotBytes(SmallProfile())), Gunzip(*SnapshotBytes(RandomProfile(3, 100))),
-          Gunzip(*SnapshotBytes(DeepProfile(120))),
+          Gunzip(*SnapshotBytes(Grouped(3))), Gunzip(*SnapshotBytes(DeepProfile(120))),
           Gunzip(*SnapshotBytes(RandomProfile(4, 50), strict))};
 }
 

@@ -23,6 +23,11 @@ inline std::string WhatIsMisplaced(const Profile& profile) {
     if (profile.nodes()[i].parent >= i) return "a node's parent";
     if (profile.nodes()[i].frame >= profile.frames().size()) return "a node's frame";
   }
+  for (const Process& process : profile.processes) {
+    if (!process.is_member()) continue;
+    if (process.added_to > profile.processes.size()) return "a member's group";
+    if (!profile.processes[process.added_to - 1].is_group()) return "a member of no group";
+  }
   for (const Sample& sample : profile.samples()) {
     if (sample.node >= profile.nodes().size()) return "a sample's stack";
     if (sample.caller >= profile.frames().size()) return "a sample's caller";
