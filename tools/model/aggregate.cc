@@ -29,6 +29,21 @@ bool MatchesProcess(const Process& process, const std::string& pick) {
   return !process.executable.empty() && BaseName(process.executable) == pick;
 }
 
+// One a line, for a message: a tree may have thousands.
+std::string ListOfProcesses(const Profile& profile) {
+  constexpr size_t kMost = 20;
+  std::string list;
+  const size_t count = profile.processes.size();
+  for (size_t i = 0; i < std::min(count, kMost); ++i) {
+    const Process& process = profile.processes[i];
+    absl::StrAppend(&list, "\n  ", process.pid, "  ", CommandText(process));
+  }
+  if (count > kMost) {
+    absl::StrAppend(&list, "\nand ", count - kMost, " more: --by process shows them");
+  }
+  return list;
+}
+
 bool IsEmpty(const Row& row, Metric metric) {
   return SizeOf(row.values, metric) == 0 && CountOf(row.values, metric) == 0 &&
          SizeOf(row.old_values, metric) == 0 && CountOf(row.old_values, metric) == 0;
@@ -141,15 +156,12 @@ std::string CommandText(const Process& process) {
 absl::StatusOr<std::vector<uint32_t>> PickProcesses(const Profile& profile,
                                                     const std::string& pick) {
   std::vector<uint32_t> picked;
-  std::string known;
   for (uint32_t i = 0; i < profile.processes.size(); ++i) {
-    const Process& process = profile.processes[i];
-    if (pick.empty() || MatchesProcess(process, pick)) picked.push_back(i);
-    absl::StrAppend(&known, "\n  ", process.pid, "  ", CommandText(process));
+    if (pick.empty() || MatchesProcess(profile.processes[i], pick)) picked.push_back(i);
   }
   if (picked.empty() && !pick.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("no process \"", pick, "\" in the snapshot; it holds:", known));
+    return absl::NotFoundError(absl::StrCat(
+        "no process \"", pick, "\" in the snapshot; it holds:", ListOfProcesses(profile)));
   }
   return picked;
 }

@@ -61,6 +61,13 @@ TEST(ProcessGroups, AMemberIsPickedByItsPidForItsFiguresOnly) {
   EXPECT_EQ(Aggregate(profile, view)->rows[0].values.inuse_bytes, 2 * 100);
 }
 
+TEST(ProcessGroups, AMessageNamesNotAllOfThousands) {
+  View view;
+  view.process = "other";
+  const absl::Status none = Aggregate(Grouped(1000), view).status();
+  EXPECT_THAT(std::string(none.message()), HasSubstr("and 982 more: --by process shows them"));
+}
+
 TEST(ProcessGroups, ProgramsAndFoldersAreToldApart) {
   ProcessGroups groups;
   groups.Add(OneProcess(101, 1));
