@@ -36,18 +36,22 @@
 namespace memtrace {
 
 inline constexpr uint64_t kRegionMagic = 0x314e475254454d00;  // "\0METRGN1", little endian
-inline constexpr uint32_t kLayoutVersion = 2;                 // bump on every change of this file
+inline constexpr uint32_t kLayoutVersion = 3;                 // bump on every change of this file
 inline constexpr uint32_t kHeaderBytes = 8192;
 
 // Who asked for the block. One block is counted once, in the outermost domain.
+//
+// kMmap and kMmapFile are address space and not memory: they are no part of Header::owner_total,
+// shared_total and the peak, and their figures are shown apart.
 enum class Domain : uint8_t {
   kNone = 0,
   kMalloc = 1,     // libc's family and operator new
   kPythonMem = 2,  // PyMem_Malloc and friends
   kPythonObj = 3,  // PyObject_Malloc and friends
-  kMmap = 4,       // anonymous mappings made by the program
+  kMmap = 4,       // anonymous mappings made by the program; brk
+  kMmapFile = 5,   // files mapped by the program
 };
-inline constexpr int kDomainCount = 5;
+inline constexpr int kDomainCount = 6;
 
 // ---------------------------------------------------------------------------------------------
 // Sections: growing arrays inside the file.
@@ -75,6 +79,8 @@ enum SectionId : uint32_t {
   kSmallOwners,  // CellOwner, one for each page of kSmallCells
   kSmallCells,   // SmallPage: of the other sites
   kModules,      // ModuleRecord; id 0 is reserved
+  kNativeNodes,  // NodeRecord: native stacks (kFlagNativeStacks); node 0 is the root
+  kMappings,     // MappingRecord
   kSectionCount,
 };
 
@@ -118,11 +124,12 @@ struct CodeRecord {
   uint32_t filename;  // string; stored last, nonzero
 };
 
-enum class FrameKind : uint32_t { kNone = 0, kPython = 1, kNative = 2 };
+enum class FrameKind : uint32_t { kNone = 0, kPython = 1, kNative = 2, kEvaluation = 3 };
 
 // What a stack is made of. kPython: owner = code id, line = source line (0: none).
 // kNative: owner = module id (0: not in any module), address = offset from the module's load bias,
 // or the plain address when there is no module.
+// kEvaluation (owner 0): where the two stacks of a thread meet, see kFlagNativeStacks.
 struct FrameRecord {
   uint64_t address;
   uint32_t line;
@@ -142,7 +149,8 @@ struct NodeRecord {
 // Where blocks come from. Each site belongs to the thread slot that allocates there.
 //
 // One word, stored at once: node 24 bits, caller 22 (frame id of the immediate caller of malloc, 0
-// for Python's domains), domain 3 (nonzero: the record is there), thread slot 15.
+// for Python's domains; with kFlagNativeStacks a node of kNativeNodes, 0: none), domain 3 (nonzero:
+// the record is there), thread slot 15.
 struct SiteRecord {
   uint64_t word;
 
@@ -157,6 +165,7 @@ struct SiteRecord {
 };
 inline constexpr uint32_t kMaxNodes = 1u << 24;
 inline constexpr uint32_t kMaxFrames = 1u << 22;
+inline constexpr uint32_t kMaxNativeNodes = 1u << 22;
 inline constexpr uint32_t kMaxThreadSlots = 1u << 14;
 
 // Most stacks allocate a few times and never again: a program that imports scikit-learn has 480,000
@@ -262,6 +271,24 @@ struct ModuleRecord {
   uint32_t path;  // string; stored last, nonzero
 };
 
+// A part of the address space that the program, or an allocator for it, has mapped at present.
+// Slots are used again. A reader copies the record until it reads the same even, nonzero `seq`
+// before and after.
+enum class MappingKind : uint32_t {
+  kNone = 0,             // not mapped (any more)
+  kAnonymous = 1,        // by the program: Domain::kMmap
+  kFile = 2,             // by the program: Domain::kMmapFile
+  kAllocator = 3,        // inside a call of malloc and the like: another allocator's heap
+  kPythonAllocator = 4,  // inside a call of one of Python's allocators: arenas
+};
+struct MappingRecord {
+  std::atomic<uint64_t> seq;  // odd: being written; 0: never used
+  uint64_t start;
+  uint64_t end;
+  uint32_t site;  // 0: an allocator's
+  uint32_t kind;  // MappingKind
+};
+
 struct TimelinePoint {
   uint64_t elapsed_ns;  // since Header::start_boot_ns
   int64_t live_bytes_min;
@@ -304,6 +331,13 @@ enum RegionFlag : uint32_t {
   kFlagPrivate = 1u << 2,          // no file could be made: private memory, dies with the process
   kFlagThreaded = 1u << 3,         // more than one thread recorded: the peak has a bound
   kFlagExactPeak = 1u << 4,        // MEMTRACE_EXACT_PEAK: the peak is exact with threads, too
+  // Each site has a Python stack (node) and a native one (caller, a node of kNativeNodes). Where
+  // the native stack is inside the interpreter's evaluation loop it has a frame kEvaluation, and
+  // from 3.11 on the Python stack has one outside of the first Python frame of each evaluation (up
+  // to 3.10 each Python frame is an evaluation of its own). So the k-th evaluation from inside of
+  // one stack is that of the other, and the two can be merged.
+  kFlagNativeStacks = 1u << 5,
+  kFlagInterpreterFrames = 1u << 6,  // native stacks have the interpreter's own frames, too
 };
 
 enum class ProcessEnd : uint32_t {
@@ -349,6 +383,13 @@ struct Header {
   uint32_t pid_namespace;               // inode of /proc/self/ns/pid: where `pid` means something
   std::atomic<uint64_t> peak_boot_ns;   // when, to the timeline's resolution
   std::atomic<uint64_t> peak_reset_ns;  // last reset_peak(), 0: never
+  // Native stacks (shared): how many were compared with a full unwinding (MEMTRACE_UNWIND_CHECK),
+  // how many of those were not the same, and how many ended before the thread's outermost frame.
+  std::atomic<uint64_t> stacks_checked;
+  std::atomic<uint64_t> stacks_different;
+  std::atomic<uint64_t> stacks_cut;
+  uint32_t unwind_method;  // string: name of the method; 0: no native stacks
+  uint32_t reserved_unwind;
 
   alignas(64) LossCounter lost[kLossSlots];
   alignas(64) Section sections[kSectionCount];
@@ -364,6 +405,7 @@ static_assert(sizeof(CellPage) == 4096 && sizeof(SmallPage) == 4096 && sizeof(Sm
 static_assert(sizeof(CellOwner) == 8);
 static_assert(sizeof(ThreadRecord) == 64 && offsetof(ThreadRecord, state) == 32);
 static_assert(sizeof(ModuleRecord) == 64 && offsetof(ModuleRecord, path) == 60);
+static_assert(sizeof(MappingRecord) == 32);
 static_assert(sizeof(TimelinePoint) == 32);
 static_assert(sizeof(Section) == 200);
 static_assert(sizeof(Header) <= kHeaderBytes);
@@ -384,6 +426,8 @@ constexpr uint32_t RecordBytes(SectionId id) {
       sizeof(CellOwner),
       sizeof(SmallPage),
       sizeof(ModuleRecord),
+      sizeof(NodeRecord),
+      sizeof(MappingRecord),
   };
   return kBytes[id];
 }

@@ -13,36 +13,27 @@ constinit bool g_native = false;
 
 namespace {
 
-using python::Range;
-constinit Range g_self;
-
-Range RangeOf(const void* symbol) {
-  os::Module module;
-  if (symbol == nullptr || !os::FindModule(reinterpret_cast<uintptr_t>(symbol), &module)) return {};
-  return {module.start, module.end};
-}
+constexpr const unwind::Backend& g_backend = unwind::kLibunwind;
 
 }  // namespace
 
 void InitNative() {
   const char* wanted = os::Environment("MEMTRACE_NATIVE");
   if (wanted == nullptr || *wanted == 0 || *wanted == '0') return;
-  g_self = RangeOf(reinterpret_cast<const void*>(&InitNative));
-  g_native = unwind::Init();
+  g_native = g_backend.init();
   if (!g_native) os::Say("libunwind.so.8 is not installed: native stacks are off");
 }
 
-uint32_t NativeNode(Thread* t, uint32_t python_node) {
+uint32_t NativeNode(Thread* t, uint32_t python_node, uintptr_t caller) {
   const int saved_errno = errno;
   uintptr_t stack[unwind::kMaxFrames];
-  const int depth = unwind::Capture(stack, unwind::kMaxFrames);
-  int first = 0;
-  while (first < depth && g_self.Holds(stack[first])) first++;
-  int end = first;
+  bool cut = false;
+  const int depth = g_backend.capture({caller, 0, 0}, stack, unwind::kMaxFrames, &cut);
+  int end = 0;
   // Below a Python stack only what lies inside the interpreter's call is new.
   while (end < depth && !(python_node != 0 && python::g_interpreter.Holds(stack[end]))) end++;
   uint32_t node = python_node;
-  for (int i = end; i-- > first;) {
+  for (int i = end; i-- > 0;) {
     const uint32_t frame = NativeFrame(t, stack[i]);
     const uint32_t child = frame != 0 ? InternNode(node, frame) : 0;
     if (child != 0) node = child;

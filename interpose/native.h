@@ -19,7 +19,7 @@ extern constinit bool g_native;  // set once, from the library's constructor
 void InitNative();
 
 // Node of the native stack above `python_node`; python_node itself when nothing can be unwound.
-uint32_t NativeNode(Thread* t, uint32_t python_node);
+uint32_t NativeNode(Thread* t, uint32_t python_node, uintptr_t caller);
 
 }  // namespace memtrace
 

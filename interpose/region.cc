@@ -55,7 +55,7 @@ bool Region::Begin() {
   FillIdentity();
   // Id 0 means "none" in every section: reserve it.
   bool ok = ReserveBytes(8) != kNone;
-  for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules}) {
+  for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules, kNativeNodes}) {
     ok = ok && Reserve(id, 1) != kNone;
   }
   return ok && Reserve(kSites, kSitesPerSmallPage) != kNone;
@@ -209,7 +209,8 @@ bool Region::CopyTo(os::RegionFile* file) const {
   auto* header = reinterpret_cast<Header*>(file->base);
   header->magic.store(0, std::memory_order_relaxed);
   header->next_offset.store(EndOfExtents(*header), std::memory_order_relaxed);
-  for (SectionId id : {kStrings, kCodes, kFrames, kNodes, kSites, kBusySites, kThreads, kModules}) {
+  for (SectionId id :
+       {kStrings, kCodes, kFrames, kNodes, kSites, kBusySites, kThreads, kModules, kNativeNodes}) {
     if (!CopySection(*file, id)) return false;
   }
   // Cells stay the parent's; the child's own start empty in the same extents.

@@ -41,7 +41,7 @@ inline uint32_t MallocSiteHere(Thread* t, uintptr_t caller) {
   const uint32_t changed = g_modules_changed.load(std::memory_order_relaxed);
   if (__builtin_expect(t->seen_modules != changed, 0)) ForgetCallers(t);
   uint32_t node = python::g_reader.node == nullptr ? 0 : PythonNode(t);
-  if (__builtin_expect(g_native, 0)) node = NativeNode(t, node);
+  if (__builtin_expect(g_native, 0)) node = NativeNode(t, node, caller);
   return FindSite(t, node, Domain::kMalloc, caller);
 }
 

@@ -1,18 +1,18 @@
 // libunwind's cached backtrace.
 //
-// The library is opened privately and only when native stacks are wanted: preloading it would put
-// its `backtrace` and `_Unwind_*` in front of the host's own.
+// The library is opened privately and only when it is wanted: preloading it would put its
+// `backtrace` and `_Unwind_*` in front of the host's own.
 
 #include <dlfcn.h>
 
 #include "interpose/unwind/unwind.h"
 
 namespace memtrace::unwind {
-
 namespace {
+
 using BacktraceFunction = int (*)(void**, int);
 constinit BacktraceFunction g_backtrace = nullptr;
-}  // namespace
+constexpr int kOwnFrames = 64;  // the hook and what it calls are on the stack, too
 
 bool Init() {
   void* library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
@@ -21,10 +21,21 @@ bool Init() {
   return g_backtrace != nullptr;
 }
 
-int Capture(uintptr_t* addresses, int max) {
-  return g_backtrace != nullptr ? g_backtrace(reinterpret_cast<void**>(addresses), max) : 0;
+int Capture(const Place& from, uintptr_t* addresses, int max, bool* cut) {
+  void* all[kMaxFrames + kOwnFrames];
+  const int depth = g_backtrace(all, max + kOwnFrames);
+  int first = 0;
+  while (first < depth && reinterpret_cast<uintptr_t>(all[first]) != from.pc) first++;
+  int count = 0;
+  for (int i = first; i < depth && count < max; i++) {
+    addresses[count++] = reinterpret_cast<uintptr_t>(all[i]);
+  }
+  *cut = count == max;
+  return count;
 }
 
-const char* Backend() { return "libunwind"; }
+}  // namespace
+
+extern constexpr Backend kLibunwind = {"libunwind", Init, Capture};
 
 }  // namespace memtrace::unwind

@@ -1,7 +1,8 @@
-// The native stack of the calling thread: one header, one file for each backend.
+// Ways to walk the calling thread's native stack: one header, one file for each.
 //
-// Used when native stacks are wanted (MEMTRACE_NATIVE=1). The caller has marked the thread busy, so
-// what the backend allocates is not recorded, and holds no lock.
+// Used when native stacks are wanted (native.h). The caller has marked the thread busy, so what a
+// backend allocates is not recorded, and holds no lock of ours. None may hurt the program: memory
+// that may not be mapped is not read, errno is the caller's to keep.
 
 #ifndef MEMTRACE_INTERPOSE_UNWIND_UNWIND_H_
 #define MEMTRACE_INTERPOSE_UNWIND_UNWIND_H_
@@ -10,16 +11,28 @@
 
 namespace memtrace::unwind {
 
-inline constexpr int kMaxFrames = 256;
+inline constexpr int kMaxFrames = 1024;
 
-// Makes Capture usable. False: the backend is not on this machine.
-bool Init();
+// The function that called the hook, as it was when it did: where the call returns to, and the
+// registers there.
+struct Place {
+  uintptr_t pc;  // return address
+  uintptr_t sp;  // after the return
+  uintptr_t bp;  // rbp, frame pointer or not
+};
 
-// Return addresses, innermost first, starting with the caller of this function. How many.
-int Capture(uintptr_t* addresses, int max);
+struct Backend {
+  const char* name;
+  // Makes it usable, once, before the first capture. False: it is not on this machine.
+  bool (*init)();
+  // Return addresses, innermost first, addresses[0] = from.pc, at most max. How many; 0: the stack
+  // cannot be walked from here. *cut is set when it ends before the outermost frame.
+  int (*capture)(const Place& from, uintptr_t* addresses, int max, bool* cut);
+};
 
-// Name of the backend, for reports.
-const char* Backend();
+extern const Backend kLibunwind;      // unw_backtrace, with its cache
+extern const Backend kFramePointers;  // rbp chains: for code that keeps them
+extern const Backend kBoost;          // Boost.Stacktrace's safe_dump_to: wherever that runs
 
 }  // namespace memtrace::unwind
 

@@ -10,8 +10,8 @@
 namespace memtrace {
 namespace {
 
-constexpr std::array<absl::string_view, kDomainCount> kDomainNames = {"", "malloc", "python.mem",
-                                                                      "python.obj", "mmap"};
+constexpr std::array<absl::string_view, kDomainCount> kDomainNames = {
+    "", "malloc", "python.mem", "python.obj", "mmap", "mmap.file"};
 
 constexpr int64_t Values::*kFields[] = {&Values::alloc_objects,     &Values::alloc_bytes,
                                         &Values::inuse_objects,     &Values::inuse_bytes,
