@@ -24,15 +24,19 @@ inline bool HasNewNote(const Thread* t, const char* frame) {
 // Where a hook's allocations come from. Enter() begins an event, Site() says where it is.
 struct MallocPlace {
   uintptr_t caller;
+  const void* hook = nullptr;  // frame of the hook that was called first; nullptr: this one's
 
   Thread* Enter() const { return memtrace::Enter(caller); }
-  uint32_t Site(Thread* t) const { return MallocSiteHere(t, caller); }
+  MEMTRACE_HOT uint32_t Site(Thread* t) const {
+    return MallocSiteHere(t, caller, hook != nullptr ? hook : __builtin_frame_address(0));
+  }
   // The malloc inside operator new is told as that one's.
-  void TakeNewNote(Thread* t, size_t* bytes) {
+  MEMTRACE_HOT void TakeNewNote(Thread* t, size_t* bytes) {
     if (__builtin_expect(t->new_caller == 0, 1)) return;
     if (HasNewNote(t, static_cast<const char*>(__builtin_frame_address(0))) &&
         *bytes - t->new_bytes <= t->new_padding) {
       caller = t->new_caller;
+      hook = t->new_frame;
       *bytes = t->new_bytes;
     }
     t->new_caller = 0;
@@ -45,6 +49,14 @@ struct PythonPlace {
   static Thread* Enter() { return EnterReady(); }
   uint32_t Site(Thread* t) const { return PythonSiteHere(t, domain); }
   void TakeNewNote(Thread*, size_t*) {}
+};
+
+// One of Python's allocators, when native stacks are wanted.
+struct NativePythonPlace : PythonPlace {
+  MEMTRACE_HOT uint32_t Site(Thread* t) const {
+    return NativeSite(t, domain, reinterpret_cast<uintptr_t>(__builtin_return_address(0)),
+                      __builtin_frame_address(0));
+  }
 };
 
 // call() allocates and returns the block.

@@ -77,6 +77,7 @@ void StartRecording() {
   os::InitModules();
   if (g_real.malloc == nullptr) ResolveReal();
   g_live_table.SetSharedGranules(!os::IsLibcFunction(reinterpret_cast<void*>(g_real.malloc)));
+  InitNative();
   InstallForkHandlers();
   h->magic.store(kRegionMagic, std::memory_order_release);
   gate->state.store(Gate::kOpen, std::memory_order_relaxed);
@@ -96,7 +97,7 @@ __attribute__((constructor)) void Construct() {
   Thread* t = t_thread;
   if (t != nullptr && t->busy == t->rest) {
     t->busy = Busy::kAllocating;  // what the loader allocates for the unwinder is not the program's
-    InitNative();
+    OpenUnwinder();
     Leave(t);
   }
   errno = saved_errno;

@@ -1,10 +1,17 @@
 #include "interpose/native.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "interpose/os/os.h"
+#include "interpose/python/frames.h"
 #include "interpose/python/interpreter.h"
+#include "interpose/region.h"
 #include "interpose/site_tree.h"
+#include "interpose/stack.h"
+#include "interpose/unwind/cfi.h"
+#include "interpose/unwind/incremental.h"
 #include "interpose/unwind/unwind.h"
 
 namespace memtrace {
@@ -13,33 +20,185 @@ constinit bool g_native = false;
 
 namespace {
 
-constexpr const unwind::Backend& g_backend = unwind::kLibunwind;
+using unwind::Backend;
+using unwind::CodeRange;
+using unwind::NativeStack;
+using unwind::Place;
+
+constexpr const char* kIncremental = "incremental";
+constexpr const Backend* kBackends[] = {&unwind::kLibunwind};
+
+// nullptr: incremental.
+constinit const Backend* g_backend = nullptr;
+// Where incremental unwinding leaves off; nullptr: it is not on this machine.
+constinit const Backend* g_fallback = nullptr;
+constinit bool g_check = false;
+constinit bool g_show_interpreter = false;
+constinit CodeRange g_own;         // this library
+constinit CodeRange g_evaluation;  // the interpreter's evaluation loop
+constinit uint32_t g_evaluation_frame = 0;
+
+bool IsSet(const char* variable) {
+  const char* text = os::Environment(variable);
+  return text != nullptr && *text != 0 && strcmp(text, "0") != 0;
+}
+
+// False: no such method.
+bool ChooseBackend(const char* name) {
+  if (strcmp(name, kIncremental) == 0) return true;
+  for (const Backend* backend : kBackends) {
+    if (strcmp(name, backend->name) == 0) g_backend = backend;
+  }
+  return g_backend != nullptr;
+}
+
+void SetMethod(const char* name) {
+  g_region.header()->unwind_method = InternString(name, strlen(name));
+}
+
+Place PlaceOf(uintptr_t caller, const void* hook) {
+  const auto frame = reinterpret_cast<uintptr_t>(hook);
+  return {caller, frame + 16, *static_cast<const uintptr_t*>(hook)};
+}
+
+NativeStack* StackOf(Thread* t) {
+  if (__builtin_expect(t->native == nullptr, 0)) {
+    t->native = static_cast<NativeStack*>(os::Reserve(sizeof(NativeStack)));
+  }
+  return t->native;
+}
+
+// -------------------------------------------------------------------------------------------------
+// Self-check
+
+// The addresses of the last stack that was followed, innermost first, at most max.
+int LastAddresses(const NativeStack* s, uintptr_t* out, int max) {
+  int count = 0;
+  if (s->count == 0) {
+    for (uint32_t i = 0; i < s->last_fresh && count < max; i++) out[count++] = s->fresh[i].pc;
+    return count;
+  }
+  for (uint32_t i = s->count; i-- > 0 && count < max;) {
+    if (s->info[i].is_frame) out[count++] = s->kept[i].value;
+  }
+  return count;
+}
+
+void SayDifferent(const uintptr_t* ours, int count, const uintptr_t* full, int full_count, int at) {
+  static constinit std::atomic<int> said{0};
+  if (said.fetch_add(1) >= 3) return;
+  char line[256];
+  snprintf(line, sizeof line,
+           "a native stack of %d frames is one of %d when it is unwound as a whole: frame %d is at "
+           "%lx, not %lx",
+           count, full_count, at, at < count ? ours[at] : 0, at < full_count ? full[at] : 0);
+  os::Say(line);
+}
+
+// A stack that ended early (no call frame information) has to be the beginning of the full one.
+void Check(const NativeStack* s, const Place& from) {
+  static_assert(unwind::kMaxFrames >= 64);
+  uintptr_t ours[unwind::kMaxFrames], full[unwind::kMaxFrames];
+  bool cut = false;
+  const int full_count = g_fallback->capture(from, full, unwind::kMaxFrames, &cut);
+  const int count = LastAddresses(s, ours, unwind::kMaxFrames);
+  int same = 0;
+  while (same < count && same < full_count && ours[same] == full[same]) same++;
+  Header* h = g_region.header();
+  h->stacks_checked.fetch_add(1, std::memory_order_relaxed);
+  const bool all = same == count && (same == full_count || s->last_cut);
+  if (all || full_count == 0) return;
+  h->stacks_different.fetch_add(1, std::memory_order_relaxed);
+  SayDifferent(ours, count, full, full_count, same);
+}
+
+// -------------------------------------------------------------------------------------------------
+
+uint32_t BackendNode(Thread* t, NativeStack* s, const Place& from) {
+  uintptr_t addresses[unwind::kMaxFrames];
+  bool cut = false;
+  const int count = g_backend->capture(from, addresses, unwind::kMaxFrames, &cut);
+  return unwind::NodeOfAddresses(t, s, addresses, count, cut);
+}
+
+uint32_t NativeNode(Thread* t, uintptr_t caller, const void* hook) {
+  NativeStack* s = StackOf(t);
+  if (s == nullptr) return 0;
+  const Place from = PlaceOf(caller, hook);
+  if (__builtin_expect(g_backend != nullptr, 0)) return BackendNode(t, s, from);
+  const auto* at = static_cast<const uintptr_t*>(hook) + 1;
+  const uint32_t node = unwind::FollowStack(t, s, from, at, g_fallback);
+  if (__builtin_expect(g_check, 0) && s->last_followed && g_fallback != nullptr) Check(s, from);
+  return node;
+}
 
 }  // namespace
 
 void InitNative() {
-  const char* wanted = os::Environment("MEMTRACE_NATIVE");
-  if (wanted == nullptr || *wanted == 0 || *wanted == '0') return;
-  g_native = g_backend.init();
-  if (!g_native) os::Say("libunwind.so.8 is not installed: native stacks are off");
+  g_show_interpreter = IsSet("MEMTRACE_NATIVE_INTERPRETER");
+  g_check = IsSet("MEMTRACE_UNWIND_CHECK");
+  const char* method = os::Environment("MEMTRACE_UNWIND");
+  const bool has_method = method != nullptr && *method != 0;
+  if (!IsSet("MEMTRACE_NATIVE") && !g_show_interpreter && !has_method) return;
+  if (has_method && !ChooseBackend(method)) {
+    os::Say("MEMTRACE_UNWIND is none of incremental, libunwind, fp, boost: incremental is used");
+  }
+  os::Module own;
+  if (os::FindModule(reinterpret_cast<uintptr_t>(&InitNative), &own)) g_own = {own.start, own.end};
+  g_evaluation_frame = InternFrame(FrameKind::kEvaluation, 0, 0, 0);
+  g_native = g_evaluation_frame != 0;
+  if (!g_native) return;
+  g_region.header()->flags |= kFlagNativeStacks;
+  if (g_show_interpreter) g_region.header()->flags |= kFlagInterpreterFrames;
+  SetMethod(g_backend != nullptr ? g_backend->name : kIncremental);
 }
 
-uint32_t NativeNode(Thread* t, uint32_t python_node, uintptr_t caller) {
-  const int saved_errno = errno;
-  uintptr_t stack[unwind::kMaxFrames];
-  bool cut = false;
-  const int depth = g_backend.capture({caller, 0, 0}, stack, unwind::kMaxFrames, &cut);
-  int end = 0;
-  // Below a Python stack only what lies inside the interpreter's call is new.
-  while (end < depth && !(python_node != 0 && python::g_interpreter.Holds(stack[end]))) end++;
-  uint32_t node = python_node;
-  for (int i = end; i-- > 0;) {
-    const uint32_t frame = NativeFrame(t, stack[i]);
-    const uint32_t child = frame != 0 ? InternNode(node, frame) : 0;
-    if (child != 0) node = child;
+void OpenUnwinder() {
+  if (!g_native) return;
+  if (g_backend != nullptr && !g_backend->init()) {
+    os::Say("the method that MEMTRACE_UNWIND names is not installed: incremental is used instead");
+    g_backend = nullptr;
+    SetMethod(kIncremental);
   }
+  if (g_backend == nullptr && unwind::kLibunwind.init()) g_fallback = &unwind::kLibunwind;
+  if (g_check && g_fallback == nullptr) {
+    os::Say("libunwind.so.8 is not installed: native stacks are not checked");
+    g_check = false;
+  }
+}
+
+void LearnEvaluation() {
+  if (!g_native) return;
+  const auto start = reinterpret_cast<uintptr_t>(python::Symbol("_PyEval_EvalFrameDefault"));
+  g_evaluation = start != 0 ? unwind::FindFunction(start) : CodeRange{};
+  g_modules_changed.fetch_add(1, std::memory_order_acq_rel);  // what frames are shown as
+}
+
+ShownFrames ShowFrame(Thread* t, uintptr_t address) {
+  if (g_own.Holds(address)) return {0, 0};
+  const bool interpreter = python::g_interpreter.Holds(address);
+  const bool shown = !interpreter || g_show_interpreter;
+  const int saved_errno = errno;
+  // The tool takes frames for return addresses.
+  const ShownFrames frames = {shown ? InternNativeFrame(t, address + 1) : 0,
+                              g_evaluation.Holds(address) ? g_evaluation_frame : 0};
   errno = saved_errno;
-  return node;
+  return frames;
+}
+
+uint32_t EvaluationNode(uint32_t node) {
+  const uint32_t child = InternNode(node, g_evaluation_frame);
+  return child != 0 ? child : node;
+}
+
+__attribute__((noinline)) uint32_t NativeSite(Thread* t, Domain domain, uintptr_t caller,
+                                              const void* hook) {
+  const int saved_errno = errno;
+  const uint32_t native = NativeNode(t, caller, hook);
+  const uint32_t node = python::g_reader.node == nullptr ? 0 : PythonNode(t);
+  const uint32_t site = FindSite(t, node, domain, native);
+  errno = saved_errno;
+  return site;
 }
 
 }  // namespace memtrace

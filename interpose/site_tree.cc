@@ -5,6 +5,7 @@
 
 #include "interpose/intern.h"
 #include "interpose/modules.h"
+#include "interpose/native.h"
 #include "interpose/os/os.h"
 #include "interpose/python/hooks.h"
 #include "interpose/region.h"
@@ -23,7 +24,7 @@ struct Instruction {
   uint32_t frame;
 };
 
-constinit InternIndex g_strings, g_codes, g_frames, g_nodes, g_instructions;
+constinit InternIndex g_strings, g_codes, g_frames, g_nodes, g_native_nodes, g_instructions;
 constinit InternIndex g_sites, g_busy_sites;
 constinit Instruction* g_instruction = nullptr;
 constinit std::atomic<uint32_t> g_instruction_count{1};
@@ -67,7 +68,8 @@ bool InitSiteTree(bool scarce) {
   g_instruction =
       static_cast<Instruction*>(os::Reserve(size_t{g_max_instructions} * sizeof(Instruction)));
   return g_instruction != nullptr && g_strings.Init(kMaxStrings) && g_codes.Init(kMaxCodes) &&
-         g_frames.Init(kMaxFrames) && g_nodes.Init(kMaxNodes) && g_sites.Init(kMaxSites) &&
+         g_frames.Init(kMaxFrames) && g_nodes.Init(kMaxNodes) &&
+         g_native_nodes.Init(kMaxNativeNodes) && g_sites.Init(kMaxSites) &&
          g_busy_sites.Init(kMaxSites) && g_instructions.Init(g_max_instructions) &&
          InitModuleIndex();
 }
@@ -136,19 +138,28 @@ uint32_t InternFrame(FrameKind kind, uint32_t owner, uint32_t line, uint64_t add
   return g_frames.Insert(hash, static_cast<uint32_t>(at), same);
 }
 
-uint32_t InternNode(uint32_t parent, uint32_t frame) {
+// A frame under a parent, in one of the trees.
+static uint32_t InternIn(SectionId section, InternIndex& index, uint32_t max, uint32_t parent,
+                         uint32_t frame) {
   const uint64_t hash = Hash(parent, frame);
   const auto same = [&](uint32_t id) {
-    const auto* n = g_region.At<NodeRecord>(kNodes, id);
+    const auto* n = g_region.At<NodeRecord>(section, id);
     return n->parent == parent && n->frame == frame;
   };
-  if (const uint32_t id = g_nodes.Find(hash, same)) return id;
-  const uint64_t at = g_region.Reserve(kNodes, 1);
-  if (at == Region::kNone || at >= kMaxNodes) return NoRoom();
-  auto* n = g_region.At<NodeRecord>(kNodes, at);
+  if (const uint32_t id = index.Find(hash, same)) return id;
+  const uint64_t at = g_region.Reserve(section, 1);
+  if (at == Region::kNone || at >= max) return NoRoom();
+  auto* n = g_region.At<NodeRecord>(section, at);
   n->parent = parent;
   Publish(&n->frame, frame);
-  return g_nodes.Insert(hash, static_cast<uint32_t>(at), same);
+  return index.Insert(hash, static_cast<uint32_t>(at), same);
+}
+
+uint32_t InternNode(uint32_t parent, uint32_t frame) {
+  return InternIn(kNodes, g_nodes, kMaxNodes, parent, frame);
+}
+uint32_t InternNativeNode(uint32_t parent, uint32_t frame) {
+  return InternIn(kNativeNodes, g_native_nodes, kMaxNativeNodes, parent, frame);
 }
 
 // Ids come in groups of a thread's own, so that its cells lie together.
@@ -222,6 +233,12 @@ static uint32_t InternBusySite(Thread* t, SiteRecord record) {
   return id != 0 ? g_busy_sites.Insert(HashOf(record), id, same) : 0;
 }
 
+// Whether the site was made by InternPythonSite.
+static bool IsPythonOnly(SiteRecord record) {
+  return !g_native && (record.domain() == static_cast<uint32_t>(Domain::kPythonMem) ||
+                       record.domain() == static_cast<uint32_t>(Domain::kPythonObj));
+}
+
 // Places in caches that still name the small site come here again, and are told again.
 uint32_t BusySite(Thread* t, uint32_t site) {
   const int saved_errno = errno;
@@ -229,7 +246,7 @@ uint32_t BusySite(Thread* t, uint32_t site) {
   const uint32_t busy = InternBusySite(t, record);
   if (busy != 0) {
     if (t->site_place != nullptr && *t->site_place == site) *t->site_place = busy;
-    if (record.domain() != static_cast<uint32_t>(Domain::kMalloc)) {
+    if (IsPythonOnly(record)) {
       for (uint32_t& known : t->top_info->sites) known = known == site ? busy : known;
       uint32_t* place = PythonPlace(t, record.node(), record.domain());
       if (place != nullptr) *place = busy;

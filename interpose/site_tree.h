@@ -28,7 +28,8 @@ uint32_t InternString(const char* text, size_t bytes);
 uint32_t InternCode(uint32_t filename, uint32_t name, uint32_t first_line, uint64_t table_hash);
 uint32_t InternFrame(FrameKind kind, uint32_t owner, uint32_t line, uint64_t address);
 uint32_t InternNode(uint32_t parent, uint32_t frame);
-// The site of this thread at (node, caller frame, domain).
+uint32_t InternNativeNode(uint32_t parent, uint32_t frame);
+// The site of this thread at (node, caller frame or native node, domain).
 uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain);
 // The same for Python's domains, which have no native caller: a table by node instead of an index.
 uint32_t InternPythonSite(Thread* t, uint32_t node, Domain domain);

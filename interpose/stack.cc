@@ -27,9 +27,14 @@ uint32_t NativeFrame(Thread* t, uintptr_t caller) {
 __attribute__((noinline)) uint32_t SiteSlow(Thread* t, uint32_t node, Domain domain,
                                             uintptr_t caller) {
   const int saved_errno = errno;
-  const uint32_t site = domain == Domain::kMalloc
-                            ? InternSite(t, node, NativeFrame(t, caller), domain)
-                            : InternPythonSite(t, node, domain);
+  uint32_t site;
+  if (g_native) {
+    site = InternSite(t, node, static_cast<uint32_t>(caller), domain);
+  } else if (domain == Domain::kMalloc) {
+    site = InternSite(t, node, NativeFrame(t, caller), domain);
+  } else {
+    site = InternPythonSite(t, node, domain);
+  }
   errno = saved_errno;
   return site;
 }

@@ -77,6 +77,10 @@ struct SiteIds {
   uint32_t end;
 };
 
+namespace unwind {
+struct NativeStack;
+}
+
 struct Thread {
   static constexpr uint32_t kMaxFrames = 1u << 16;
   static constexpr uint32_t kNodeSets = 4096;  // of two ways, half a cache line each
@@ -114,6 +118,8 @@ struct Thread {
   uint64_t new_bytes;
   uint64_t new_padding;  // what the operator may ask malloc for beyond it
   const char* new_frame;
+
+  unwind::NativeStack* native;  // of the user's native stack; nullptr: none has been taken yet
 
   uint32_t slot;
   uint32_t known_frames;  // info[1..known_frames] is of code objects that are still alive

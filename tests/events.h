@@ -12,7 +12,8 @@
 namespace memtrace {
 
 inline uint32_t SiteHere(Thread* t, Domain domain, uintptr_t caller) {
-  return domain == Domain::kMalloc ? MallocSiteHere(t, caller) : PythonSiteHere(t, domain);
+  return domain == Domain::kMalloc ? MallocSiteHere(t, caller, __builtin_frame_address(0))
+                                   : PythonSiteHere(t, domain);
 }
 
 template <class Call>

@@ -96,7 +96,36 @@ bool FindWithoutLock(uintptr_t address, Module* out) {
   return true;
 }
 
+struct TableSearch {
+  uintptr_t address;
+  const void* table;
+};
+
+int VisitTables(dl_phdr_info* info, size_t, void* argument) {
+  auto* search = static_cast<TableSearch*>(argument);
+  const void* table = nullptr;
+  bool holds = false;
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr)& h = info->dlpi_phdr[i];
+    const uintptr_t start = info->dlpi_addr + h.p_vaddr;
+    if (h.p_type == PT_GNU_EH_FRAME) table = reinterpret_cast<const void*>(start);
+    holds = holds || (h.p_type == PT_LOAD && search->address - start < h.p_memsz);
+  }
+  if (holds) search->table = table;
+  return holds;
+}
+
 }  // namespace
+
+const void* UnwindTable(uintptr_t address) {
+  if (g_find_object != nullptr) {
+    FoundObject found;
+    return g_find_object(reinterpret_cast<void*>(address), &found) == 0 ? found.eh_frame : nullptr;
+  }
+  TableSearch search{address, nullptr};
+  dl_iterate_phdr(VisitTables, &search);
+  return search.table;
+}
 
 void InitModules() { g_find_object = reinterpret_cast<FindObject>(AnySymbol("_dl_find_object")); }
 

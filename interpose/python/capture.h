@@ -46,6 +46,11 @@ struct Frames {
     }
     return false;
   }
+  // Where C code has called the interpreter: from 3.12 on a frame of its own stands there.
+  static bool IsEntry(const char* frame) {
+    if constexpr (L.frame_entry >= 0) return Load<int8_t>(frame + L.frame_entry) != 0;
+    return false;
+  }
   // Byte offset into the bytecode; negative before the first instruction.
   static int Offset(const char* frame, const char* code, uint64_t instruction) {
     if constexpr (L.index_scale != 0) {

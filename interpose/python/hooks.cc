@@ -103,12 +103,23 @@ constexpr Allocator kHooks[kLayers][2] = {
     {Hook<2, 0>::kTable, Hook<2, 1>::kTable},
 };
 
+constexpr Allocator kNativeHooks[kLayers][2] = {
+    {Hook<0, 0, NativePythonPlace>::kTable, Hook<0, 1, NativePythonPlace>::kTable},
+    {Hook<1, 0, NativePythonPlace>::kTable, Hook<1, 1, NativePythonPlace>::kTable},
+    {Hook<2, 0, NativePythonPlace>::kTable, Hook<2, 1, NativePythonPlace>::kTable},
+};
+
 // The first layer, made for the interpreter's layout.
 Allocator FirstHook(int which) {
+  if (g_native) return kNativeHooks[0][which];
   const bool whole = g_region.header()->stack_depth == 0 && g_reader.layout != nullptr;
   if (!whole) return kHooks[0][which];
   return ForLayout(which, static_cast<int>(g_reader.layout - kLayouts),
                    std::make_integer_sequence<int, kLayoutCount>{});
+}
+
+const Allocator& FurtherHook(int layer, int which) {
+  return g_native ? kNativeHooks[layer][which] : kHooks[layer][which];
 }
 
 // Where the interpreter keeps the function that is called first, as far as it can be found: asking
@@ -140,7 +151,7 @@ int LayerOver(const Allocator& now, int which) {
   while (layer < g_layers[which] && !IsSame(g_inner[layer][which], now)) layer++;
   if (layer < g_layers[which] || layer == kLayers) return layer;
   g_inner[layer][which] = now;
-  g_layer[layer][which] = layer == 0 ? FirstHook(which) : kHooks[layer][which];
+  g_layer[layer][which] = layer == 0 ? FirstHook(which) : FurtherHook(layer, which);
   g_layers[which] = layer + 1;
   return layer;
 }
@@ -174,6 +185,7 @@ bool WrapAll() {
   g_set = reinterpret_cast<SetAllocator>(Symbol("PyMem_SetAllocator"));
   if (g_get == nullptr || g_set == nullptr) return false;
   if (!Detect()) return false;
+  LearnEvaluation();
   Wrap(0);
   Wrap(1);
   return true;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "interpose/native.h"
 #include "interpose/python/capture.h"
 #include "interpose/python/code.h"
 #include "interpose/site_tree.h"
@@ -15,12 +16,24 @@
 
 namespace memtrace::python {
 
+// The node under which the frame's own is: with native stacks, evaluations are marked.
+template <const Layout& L>
+inline uint32_t ParentOf(uint32_t node, const char* frame) {
+  return g_native && Frames<L>::IsEntry(frame) ? EvaluationNode(node) : node;
+}
+// Of a frame that is not shown.
+template <const Layout& L>
+inline uint32_t NodeOfHidden(uint32_t parent, const char* frame) {
+  return g_native && Frames<L>::IsShim(frame) ? EvaluationNode(parent) : parent;
+}
+
 // What follows has to be looked up in the tree: the node of a frame under its caller's.
 template <const Layout& L>
 __attribute__((noinline)) uint32_t NodeSlow(Thread* t, uint32_t parent, uint32_t code_id,
                                             const char* frame, const char* code, int offset) {
   if (Frames<L>::IsIncomplete(frame, code, offset)) return parent;
   const int saved_errno = errno;
+  parent = ParentOf<L>(parent, frame);
   uint32_t id = FindInstruction(code_id, static_cast<uint32_t>(offset));
   if (id == 0) {
     LineCursor* cursor = &t->lines[code_id % Thread::kLineCursors];
@@ -47,8 +60,8 @@ inline NodeCacheEntry* Lookup(Thread* t, const FrameInfo& info, uint32_t parent,
                               uint64_t ip, uint64_t domain, uint32_t* node) {
   const int offset = Frames<L>::Offset(frame, info.code, ip);
   if (__builtin_expect(static_cast<uint32_t>(offset) >= kMaxKeyOffset || info.key == 0, 0)) {
-    *node =
-        info.code_id == 0 ? parent : NodeSlow<L>(t, parent, info.code_id, frame, info.code, offset);
+    *node = info.code_id == 0 ? NodeOfHidden<L>(parent, frame)
+                              : NodeSlow<L>(t, parent, info.code_id, frame, info.code, offset);
     return nullptr;
   }
   const uint64_t key = info.key | static_cast<uint32_t>(offset) | domain;
@@ -86,7 +99,7 @@ void Learn(Thread* t, uint32_t at, const char* frame, const char* code, uint32_t
     info.code_id = CodeId(t, L, code);
   }
   const bool short_id = info.code_id != 0 && info.code_id < kMaxKeyCode;
-  info.key = short_id ? KeyOf(parent, info.code_id) : 0;
+  info.key = short_id ? KeyOf(ParentOf<L>(parent, frame), info.code_id) : 0;
 }
 
 // Looks the kept frame up where it is now, and the site there in one of Python's domains.

@@ -1,0 +1,101 @@
+// Validated incremental unwinding: the thread keeps its last native stack, and of the present one
+// only the frames that are new are unwound.
+//
+// A stack is followed from the innermost frame outwards by the rules of cfi.h, kept by address of
+// code. As soon as it reaches a place where the kept stack had the same return address (and, where
+// it matters for what follows, the same rbp), all kept places farther out are compared with what is
+// stored there now. They are read one after the other, each only when all before it are as they
+// were: then the present stack leads there, too, so it is mapped and it is a return address. One
+// that differs ends the kept stack there, and unwinding goes on. So longjmp, exceptions, stacks
+// that are switched or copied and threads that reuse a stack need no care of their own: nothing is
+// believed that has not been compared.
+//
+// What is compared: each return address in its slot; and each saved rbp from whose value a frame
+// farther out is found (-O0, alloca, frame pointers), in the slot it was loaded from.
+//
+// Stacks that pass through a signal frame are unwound each time and not kept. Where a rule is not
+// one of cfi.h's kinds the stack is left to the backend.
+//
+// Threading: a NativeStack belongs to its thread. The caller has marked the thread busy.
+
+#ifndef MEMTRACE_INTERPOSE_UNWIND_INCREMENTAL_H_
+#define MEMTRACE_INTERPOSE_UNWIND_INCREMENTAL_H_
+
+#include <cstdint>
+
+#include "interpose/unwind/cfi.h"
+#include "interpose/unwind/unwind.h"
+
+namespace memtrace {
+struct Thread;
+}
+
+namespace memtrace::unwind {
+
+// What is known of an instruction that a stack passes through.
+struct CodeEntry {
+  uintptr_t key;  // address << 1 | whether it is exact (interrupted there) and not a return address
+  Rule rule;
+  uint32_t frame;  // of the site tree; 0: not shown
+  uint32_t extra;  // another one inside of it: where Python's frames belong; 0: none
+};
+
+// A place on the stack and what was stored there.
+struct Kept {
+  const uintptr_t* at;
+  uintptr_t value;
+};
+struct KeptInfo {
+  uintptr_t bp;   // rbp in this frame
+  uint32_t node;  // of kNativeNodes
+  bool is_frame;  // otherwise a saved rbp of the frame before
+  bool needs_bp;  // frames farther out are found from rbp
+};
+
+struct ChildEntry {
+  uint32_t parent;
+  uint32_t frame;  // 0: empty
+  uint32_t node;
+};
+
+struct NativeStack {
+  static constexpr uint32_t kMaxKept = 1u << 17;   // entries
+  static constexpr uint32_t kMaxFresh = 1u << 16;  // frames: deeper stacks are cut
+  static constexpr uint32_t kCodes = 8192;
+  static constexpr uint32_t kChildren = 8192;
+
+  struct Fresh {
+    const uintptr_t* at;     // where the return address is stored
+    const uintptr_t* bp_at;  // where rbp was loaded from, nullptr: still in the register
+    uintptr_t pc;
+    uintptr_t bp;
+    const CodeEntry* code;
+  };
+
+  uint32_t count;         // kept entries, outermost first
+  uint32_t last_fresh;    // entries of `fresh` that the last walk made
+  bool last_followed;     // the last stack was followed by rules
+  bool last_cut;          // and ended early
+  uint32_t seen_modules;  // g_modules_changed when the tables were last valid
+  // A part of the stack that is mapped for certain: it has been walked.
+  uintptr_t low;
+  uintptr_t high;
+  CodeEntry codes[kCodes];
+  ChildEntry children[kChildren];
+  Kept kept[kMaxKept];
+  KeptInfo info[kMaxKept];
+  Fresh fresh[kMaxFresh];
+};
+
+// The node of the stack of a call that returns to from.pc, an address that is stored at `at`.
+// fallback: for what cannot be followed by rules, nullptr: cut there.
+uint32_t FollowStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at,
+                     const Backend* fallback);
+
+// The same for addresses from elsewhere, innermost first. cut: frames farther out are missing.
+uint32_t NodeOfAddresses(Thread* t, NativeStack* s, const uintptr_t* addresses, int count,
+                         bool cut);
+
+}  // namespace memtrace::unwind
+
+#endif  // MEMTRACE_INTERPOSE_UNWIND_INCREMENTAL_H_
