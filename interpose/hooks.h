@@ -24,11 +24,13 @@ inline bool HasNewNote(const Thread* t, const char* frame) {
 // Where a hook's allocations come from. Enter() begins an event, Site() says where it is.
 struct MallocPlace {
   uintptr_t caller;
-  const void* hook = nullptr;  // frame of the hook that was called first; nullptr: this one's
 
   Thread* Enter() const { return memtrace::Enter(caller); }
   MEMTRACE_HOT uint32_t Site(Thread* t) const {
-    return MallocSiteHere(t, caller, hook != nullptr ? hook : __builtin_frame_address(0));
+    if (__builtin_expect(g_native, 0)) {
+      return NativeSite(t, Domain::kMalloc, caller, __builtin_frame_address(0));
+    }
+    return MallocSiteHere(t, caller);
   }
   // The malloc inside operator new is told as that one's.
   MEMTRACE_HOT void TakeNewNote(Thread* t, size_t* bytes) {
@@ -36,7 +38,7 @@ struct MallocPlace {
     if (HasNewNote(t, static_cast<const char*>(__builtin_frame_address(0))) &&
         *bytes - t->new_bytes <= t->new_padding) {
       caller = t->new_caller;
-      hook = t->new_frame;
+      t->outer_hook = t->new_frame;
       *bytes = t->new_bytes;
     }
     t->new_caller = 0;

@@ -194,6 +194,10 @@ uint32_t EvaluationNode(uint32_t node) {
 __attribute__((noinline)) uint32_t NativeSite(Thread* t, Domain domain, uintptr_t caller,
                                               const void* hook) {
   const int saved_errno = errno;
+  if (__builtin_expect(t->outer_hook != nullptr, 0)) {
+    hook = t->outer_hook;
+    t->outer_hook = nullptr;
+  }
   const uint32_t native = NativeNode(t, caller, hook);
   const uint32_t node = python::g_reader.node == nullptr ? 0 : PythonNode(t);
   const uint32_t site = FindSite(t, node, domain, native);

@@ -28,7 +28,8 @@ void OpenUnwinder();
 void LearnEvaluation();
 
 // The site of an event in a hook: `caller` is where the hook returns to, `hook` its frame address
-// (the caller's rbp is stored there, and behind it the return address). 0: none could be made.
+// (the caller's rbp is stored there, and behind it the return address); inside operator new, it is
+// that one's. 0: none could be made.
 uint32_t NativeSite(Thread* t, Domain domain, uintptr_t caller, const void* hook);
 
 // The node of Python's stack where another evaluation begins under `node`.

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "interpose/hot.h"
 #include "interpose/intern.h"
 #include "interpose/modules.h"
 #include "interpose/native.h"
@@ -139,8 +140,8 @@ uint32_t InternFrame(FrameKind kind, uint32_t owner, uint32_t line, uint64_t add
 }
 
 // A frame under a parent, in one of the trees.
-static uint32_t InternIn(SectionId section, InternIndex& index, uint32_t max, uint32_t parent,
-                         uint32_t frame) {
+template <SectionId section, uint32_t max>
+MEMTRACE_HOT uint32_t InternIn(InternIndex& index, uint32_t parent, uint32_t frame) {
   const uint64_t hash = Hash(parent, frame);
   const auto same = [&](uint32_t id) {
     const auto* n = g_region.At<NodeRecord>(section, id);
@@ -156,10 +157,10 @@ static uint32_t InternIn(SectionId section, InternIndex& index, uint32_t max, ui
 }
 
 uint32_t InternNode(uint32_t parent, uint32_t frame) {
-  return InternIn(kNodes, g_nodes, kMaxNodes, parent, frame);
+  return InternIn<kNodes, kMaxNodes>(g_nodes, parent, frame);
 }
 uint32_t InternNativeNode(uint32_t parent, uint32_t frame) {
-  return InternIn(kNativeNodes, g_native_nodes, kMaxNativeNodes, parent, frame);
+  return InternIn<kNativeNodes, kMaxNativeNodes>(g_native_nodes, parent, frame);
 }
 
 // Ids come in groups of a thread's own, so that its cells lie together.

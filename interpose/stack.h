@@ -36,11 +36,11 @@ inline uint32_t FindSite(Thread* t, uint32_t node, Domain domain, uintptr_t call
   return e->site;
 }
 
-// Site of an allocation in Domain::kMalloc; caller: the return address of malloc, hook: its frame.
-inline uint32_t MallocSiteHere(Thread* t, uintptr_t caller, const void* hook) {
+// Site of an allocation in Domain::kMalloc; caller: the return address of malloc. Without
+// native stacks, which are the hooks' business.
+inline uint32_t MallocSiteHere(Thread* t, uintptr_t caller) {
   const uint32_t changed = g_modules_changed.load(std::memory_order_relaxed);
   if (__builtin_expect(t->seen_modules != changed, 0)) ForgetCallers(t);
-  if (__builtin_expect(g_native, 0)) return NativeSite(t, Domain::kMalloc, caller, hook);
   const uint32_t node = python::g_reader.node == nullptr ? 0 : PythonNode(t);
   return FindSite(t, node, Domain::kMalloc, caller);
 }

@@ -118,6 +118,7 @@ struct Thread {
   uint64_t new_bytes;
   uint64_t new_padding;  // what the operator may ask malloc for beyond it
   const char* new_frame;
+  const char* outer_hook;  // new_frame of a note that has been taken, for the native stack
 
   unwind::NativeStack* native;  // of the user's native stack; nullptr: none has been taken yet
 

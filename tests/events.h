@@ -12,8 +12,7 @@
 namespace memtrace {
 
 inline uint32_t SiteHere(Thread* t, Domain domain, uintptr_t caller) {
-  return domain == Domain::kMalloc ? MallocSiteHere(t, caller, __builtin_frame_address(0))
-                                   : PythonSiteHere(t, domain);
+  return domain == Domain::kMalloc ? MallocSiteHere(t, caller) : PythonSiteHere(t, domain);
 }
 
 template <class Call>
