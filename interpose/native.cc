@@ -74,11 +74,18 @@ NativeStack* StackOf(Thread* t) {
 // The addresses of the last stack that was followed, innermost first, at most max.
 int LastAddresses(const NativeStack* s, uintptr_t* out, int max) {
   int count = 0;
-  if (s->count == 0) {
+  uint32_t kept = s->count;
+  if (const unwind::Tail* tail = s->last_tail) {
+    out[count++] = tail->pc;
+    for (uint32_t i = 0; i < tail->count; i++) {
+      if (tail->is_frame >> i & 1) out[count++] = tail->entries[i].value;
+    }
+    kept = tail->join_count;
+  } else if (kept == 0) {
     for (uint32_t i = 0; i < s->last_fresh && count < max; i++) out[count++] = s->fresh[i].pc;
     return count;
   }
-  for (uint32_t i = s->count; i-- > 0 && count < max;) {
+  for (uint32_t i = kept; i-- > 0 && count < max;) {
     if (s->info[i].is_frame) out[count++] = s->kept[i].value;
   }
   return count;
@@ -115,19 +122,21 @@ void Check(const NativeStack* s, const Place& from) {
 // -------------------------------------------------------------------------------------------------
 
 uint32_t BackendNode(Thread* t, NativeStack* s, const Place& from) {
+  const int saved_errno = errno;
   uintptr_t addresses[unwind::kMaxFrames];
   bool cut = false;
   const int count = g_backend->capture(from, addresses, unwind::kMaxFrames, &cut);
+  errno = saved_errno;
   return unwind::NodeOfAddresses(t, s, addresses, count, cut);
 }
 
-uint32_t NativeNode(Thread* t, uintptr_t caller, const void* hook) {
+uint32_t NativeNode(Thread* t, uintptr_t caller, const void* hook, uint32_t hint) {
   NativeStack* s = StackOf(t);
   if (s == nullptr) return 0;
   const Place from = PlaceOf(caller, hook);
   if (__builtin_expect(g_backend != nullptr, 0)) return BackendNode(t, s, from);
   const auto* at = static_cast<const uintptr_t*>(hook) + 1;
-  const uint32_t node = unwind::FollowStack(t, s, from, at, g_fallback);
+  const uint32_t node = unwind::FollowStack(t, s, from, at, hint, g_fallback);
   if (__builtin_expect(g_check, 0) && s->last_followed && g_fallback != nullptr) Check(s, from);
   return node;
 }
@@ -146,7 +155,7 @@ void InitNative() {
   os::Module own;
   if (os::FindModule(reinterpret_cast<uintptr_t>(&InitNative), &own)) g_own = {own.start, own.end};
   g_evaluation_frame = InternFrame(FrameKind::kEvaluation, 0, 0, 0);
-  g_native = g_evaluation_frame != 0;
+  g_native = g_evaluation_frame != 0 && InitNativeNodes();
   if (!g_native) return;
   g_region.header()->flags |= kFlagNativeStacks;
   if (g_show_interpreter) g_region.header()->flags |= kFlagInterpreterFrames;
@@ -193,16 +202,12 @@ uint32_t EvaluationNode(uint32_t node) {
 
 __attribute__((noinline)) uint32_t NativeSite(Thread* t, Domain domain, uintptr_t caller,
                                               const void* hook) {
-  const int saved_errno = errno;
   if (__builtin_expect(t->outer_hook != nullptr, 0)) {
     hook = t->outer_hook;
     t->outer_hook = nullptr;
   }
-  const uint32_t native = NativeNode(t, caller, hook);
   const uint32_t node = python::g_reader.node == nullptr ? 0 : PythonNode(t);
-  const uint32_t site = FindSite(t, node, domain, native);
-  errno = saved_errno;
-  return site;
+  return FindSite(t, node, domain, NativeNode(t, caller, hook, node));
 }
 
 }  // namespace memtrace

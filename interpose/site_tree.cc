@@ -10,6 +10,7 @@
 #include "interpose/os/os.h"
 #include "interpose/python/hooks.h"
 #include "interpose/region.h"
+#include "interpose/unwind/incremental.h"
 
 namespace memtrace {
 namespace {
@@ -69,8 +70,7 @@ bool InitSiteTree(bool scarce) {
   g_instruction =
       static_cast<Instruction*>(os::Reserve(size_t{g_max_instructions} * sizeof(Instruction)));
   return g_instruction != nullptr && g_strings.Init(kMaxStrings) && g_codes.Init(kMaxCodes) &&
-         g_frames.Init(kMaxFrames) && g_nodes.Init(kMaxNodes) &&
-         g_native_nodes.Init(kMaxNativeNodes) && g_sites.Init(kMaxSites) &&
+         g_frames.Init(kMaxFrames) && g_nodes.Init(kMaxNodes) && g_sites.Init(kMaxSites) &&
          g_busy_sites.Init(kMaxSites) && g_instructions.Init(g_max_instructions) &&
          InitModuleIndex();
 }
@@ -159,8 +159,49 @@ MEMTRACE_HOT uint32_t InternIn(InternIndex& index, uint32_t parent, uint32_t fra
 uint32_t InternNode(uint32_t parent, uint32_t frame) {
   return InternIn<kNodes, kMaxNodes>(g_nodes, parent, frame);
 }
+
+// The first children of a node are found through it: nodes are made, and looked for again, in the
+// order of the program's calls, so that they lie side by side, and a hash would scatter them. The
+// others go by the index.
+struct NodeLinks {
+  std::atomic<uint32_t> first;  // child, 0: none
+  uint32_t next;                // sibling
+};
+static constexpr int kLinked = 8;
+static constinit NodeLinks* g_links = nullptr;
+
+bool InitNativeNodes() {
+  g_links = static_cast<NodeLinks*>(os::Reserve(sizeof(NodeLinks) * kMaxNativeNodes));
+  return g_links != nullptr && g_native_nodes.Init(kMaxNativeNodes);
+}
+
+static uint32_t FindLinked(uint32_t child, uint32_t frame, int* count) {
+  for (*count = 0; child != 0 && *count < kLinked; child = g_links[child].next, ++*count) {
+    if (g_region.At<NodeRecord>(kNativeNodes, child)->frame == frame) return child;
+  }
+  return 0;
+}
+
 uint32_t InternNativeNode(uint32_t parent, uint32_t frame) {
-  return InternIn<kNativeNodes, kMaxNativeNodes>(g_native_nodes, parent, frame);
+  std::atomic<uint32_t>& first = g_links[parent].first;
+  uint32_t head = first.load(std::memory_order_acquire), made = 0;
+  for (;;) {
+    int count;
+    if (const uint32_t child = FindLinked(head, frame, &count)) return child;
+    if (count == kLinked) {
+      return InternIn<kNativeNodes, kMaxNativeNodes>(g_native_nodes, parent, frame);
+    }
+    if (made == 0) {
+      const uint64_t at = g_region.Reserve(kNativeNodes, 1);
+      if (at == Region::kNone || at >= kMaxNativeNodes) return NoRoom();
+      made = static_cast<uint32_t>(at);
+      auto* n = g_region.At<NodeRecord>(kNativeNodes, at);
+      n->parent = parent;
+      Publish(&n->frame, frame);
+    }
+    g_links[made].next = head;
+    if (first.compare_exchange_strong(head, made, std::memory_order_acq_rel)) return made;
+  }
 }
 
 // Ids come in groups of a thread's own, so that its cells lie together.
@@ -227,6 +268,20 @@ uint32_t InternPythonSite(Thread* t, uint32_t node, Domain domain) {
   return *place;
 }
 
+static uint64_t SiteWord(uint32_t site, uint32_t node, Domain domain) {
+  return site | uint64_t{node} << 24 | static_cast<uint64_t>(domain) << 48;
+}
+
+uint32_t InternSiteOfStacks(Thread* t, uint32_t node, uint32_t native_node, Domain domain) {
+  if (t->native == nullptr) return InternSite(t, node, native_node, domain);
+  uint64_t& word = t->native->sites[native_node];
+  if (word >> 24 == SiteWord(0, node, domain) >> 24) return word & 0xffffff;
+  if (word != 0) return InternSite(t, node, native_node, domain);
+  const uint32_t site = Publish(NewSmallId(t), SiteRecord::Of(node, native_node, domain, t->slot));
+  if (site != 0) word = SiteWord(site, node, domain);
+  return site;
+}
+
 static uint32_t InternBusySite(Thread* t, SiteRecord record) {
   const auto same = [&](uint32_t id) { return RecordOf(id)->word == record.word; };
   if (const uint32_t id = g_busy_sites.Find(HashOf(record), same)) return id;
@@ -236,8 +291,8 @@ static uint32_t InternBusySite(Thread* t, SiteRecord record) {
 
 // Whether the site was made by InternPythonSite.
 static bool IsPythonOnly(SiteRecord record) {
-  return !g_native && (record.domain() == static_cast<uint32_t>(Domain::kPythonMem) ||
-                       record.domain() == static_cast<uint32_t>(Domain::kPythonObj));
+  return (record.domain() == static_cast<uint32_t>(Domain::kPythonMem) ||
+          record.domain() == static_cast<uint32_t>(Domain::kPythonObj));
 }
 
 // Places in caches that still name the small site come here again, and are told again.
@@ -247,7 +302,10 @@ uint32_t BusySite(Thread* t, uint32_t site) {
   const uint32_t busy = InternBusySite(t, record);
   if (busy != 0) {
     if (t->site_place != nullptr && *t->site_place == site) *t->site_place = busy;
-    if (IsPythonOnly(record)) {
+    if (g_native && t->native != nullptr) {
+      uint64_t& word = t->native->sites[record.caller()];
+      if ((word & 0xffffff) == site) word += busy - site;
+    } else if (IsPythonOnly(record)) {
       for (uint32_t& known : t->top_info->sites) known = known == site ? busy : known;
       uint32_t* place = PythonPlace(t, record.node(), record.domain());
       if (place != nullptr) *place = busy;
@@ -261,6 +319,7 @@ void ForgetPythonSites(Thread* t) {
   for (uint32_t*& sites : t->python_sites) {
     if (sites != nullptr) os::Discard(sites, size_t{kMaxNodes} * sizeof(uint32_t));
   }
+  if (t->native != nullptr) os::Discard(t->native->sites, sizeof t->native->sites);
 }
 
 uint32_t FindInstruction(uint32_t code, uint32_t offset) {

@@ -28,11 +28,15 @@ uint32_t InternString(const char* text, size_t bytes);
 uint32_t InternCode(uint32_t filename, uint32_t name, uint32_t first_line, uint64_t table_hash);
 uint32_t InternFrame(FrameKind kind, uint32_t owner, uint32_t line, uint64_t address);
 uint32_t InternNode(uint32_t parent, uint32_t frame);
+// Only after InitNativeNodes.
+bool InitNativeNodes();
 uint32_t InternNativeNode(uint32_t parent, uint32_t frame);
 // The site of this thread at (node, caller frame or native node, domain).
 uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain);
 // The same for Python's domains, which have no native caller: a table by node instead of an index.
 uint32_t InternPythonSite(Thread* t, uint32_t node, Domain domain);
+// The same where native stacks are kept: by native node, as long as one has one site only.
+uint32_t InternSiteOfStacks(Thread* t, uint32_t node, uint32_t native_node, Domain domain);
 void ForgetPythonSites(Thread* t);
 // The busy site of the same place, for when the small cell of `site` has no room left. The thread's
 // caches learn of it.

@@ -29,7 +29,7 @@ __attribute__((noinline)) uint32_t SiteSlow(Thread* t, uint32_t node, Domain dom
   const int saved_errno = errno;
   uint32_t site;
   if (g_native) {
-    site = InternSite(t, node, static_cast<uint32_t>(caller), domain);
+    site = InternSiteOfStacks(t, node, static_cast<uint32_t>(caller), domain);
   } else if (domain == Domain::kMalloc) {
     site = InternSite(t, node, NativeFrame(t, caller), domain);
   } else {

@@ -1,5 +1,6 @@
 #include "interpose/unwind/incremental.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/ucontext.h>
 
@@ -48,7 +49,10 @@ bool Read(const NativeStack* s, uintptr_t sp, uintptr_t address, uintptr_t* out)
     *out = *reinterpret_cast<const uintptr_t*>(address);
     return true;
   }
-  return os::SafeRead(reinterpret_cast<const void*>(address), out, sizeof *out);
+  const int saved_errno = errno;
+  const bool read = os::SafeRead(reinterpret_cast<const void*>(address), out, sizeof *out);
+  errno = saved_errno;
+  return read;
 }
 
 bool StepThroughSignal(Cursor* c) {
@@ -97,6 +101,7 @@ inline bool Step(const NativeStack* s, const Rule& rule, Cursor* c) {
 // number of the innermost that is not the same, plus 1; 0: all are.
 inline uint32_t FirstChanged(const NativeStack* s, uint32_t end) {
   const Kept* k = s->kept + end;
+#pragma GCC unroll 4
   while (k != s->kept) {
     k--;
     if (__builtin_expect(*k->at != k->value, 0)) return static_cast<uint32_t>(k - s->kept) + 1;
@@ -216,6 +221,47 @@ void ForgetOld(NativeStack* s) {
   s->seen_modules = modules;
   s->count = 0;
   memset(s->codes, 0, sizeof s->codes);
+  memset(s->tails, 0, sizeof s->tails);
+}
+
+Tail* TailOf(NativeStack* s, const Place& from, const uintptr_t* at, uint32_t hint) {
+  const uint64_t key = from.pc ^ reinterpret_cast<uintptr_t>(at) << 20 ^ uint64_t { hint } << 40;
+  return s->tails + Spread(key) % NativeStack::kTails;
+}
+
+// Whether the present stack is the tail and what it joined.
+inline bool IsTail(const NativeStack* s, const Tail* tail, const Place& from, const uintptr_t* at,
+                   uint32_t hint) {
+  if (tail->pc != from.pc || tail->at != at || tail->hint != hint ||
+      (tail->needs_bp && tail->bp != from.bp) || tail->join_count > s->count) {
+    return false;
+  }
+  const uint32_t join = tail->join_count - 1;
+  if (s->kept[join].at != tail->join_at || s->kept[join].value != tail->join_value ||
+      s->info[join].node != tail->join_node) {
+    return false;
+  }
+  for (uint32_t i = 0; i < tail->count; i++) {
+    if (__builtin_expect(*tail->entries[i].at != tail->entries[i].value, 0)) return false;
+  }
+  return FirstChanged(s, tail->join_count) == 0;
+}
+
+// What has been pushed onto the first `join_count` kept entries.
+void KeepTail(const NativeStack* s, Tail* tail, const Place& from, uint32_t hint,
+              uint32_t join_count) {
+  const uint32_t count = s->count - join_count - 1;
+  if (join_count == 0 || count > Tail::kMaxEntries) return;
+  const KeptInfo& first = s->info[s->count - 1];
+  const Kept& join = s->kept[join_count - 1];
+  *tail = {from.pc,    s->kept[s->count - 1].at,     from.bp,    hint,  first.node, join.at,
+           join.value, s->info[join_count - 1].node, join_count, count, 0,          first.needs_bp,
+           {}};
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t from_kept = s->count - 2 - i;
+    tail->entries[i] = s->kept[from_kept];
+    tail->is_frame |= static_cast<uint16_t>(s->info[from_kept].is_frame << i);
+  }
 }
 
 void CountCut() { g_region.header()->stacks_cut.fetch_add(1, std::memory_order_relaxed); }
@@ -224,7 +270,9 @@ void CountCut() { g_region.header()->stacks_cut.fetch_add(1, std::memory_order_r
 uint32_t LeaveTo(Thread* t, NativeStack* s, const Place& from, const Backend& backend) {
   uintptr_t addresses[kMaxFrames];
   bool cut = false;
+  const int saved_errno = errno;
   const int count = backend.capture(from, addresses, kMaxFrames, &cut);
+  errno = saved_errno;
   s->count = 0;
   s->last_followed = false;
   return NodeOfAddresses(t, s, addresses, count, cut);
@@ -248,8 +296,14 @@ uint32_t NodeOfAddresses(Thread* t, NativeStack* s, const uintptr_t* addresses, 
 }
 
 uint32_t FollowStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at,
-                     const Backend* fallback) {
+                     uint32_t hint, const Backend* fallback) {
   ForgetOld(s);
+  Tail* tail = TailOf(s, from, at, hint);
+  if (IsTail(s, tail, from, at, hint)) {
+    s->last_tail = tail;
+    return tail->node;
+  }
+  s->last_tail = nullptr;
   Walk walk(t, s);
   Cursor c = {from.pc, from.sp, from.bp, at, nullptr, false};
   const Outcome outcome = walk.Run(&c);
@@ -274,7 +328,9 @@ uint32_t FollowStack(Thread* t, NativeStack* s, const Place& from, const uintptr
     CountCut();
     s->count = 0;
   }
+  const uint32_t join_count = s->count;
   const uint32_t node = PushFresh(s, fresh, c);
+  if (joined && fresh > 0) KeepTail(s, tail, from, hint, join_count);
   if (__builtin_expect(walk.through_signal(), 0)) {
     s->count = 0;
     s->low = s->high = 0;

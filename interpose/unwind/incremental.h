@@ -10,6 +10,10 @@
 // that are switched or copied and threads that reuse a stack need no care of their own: nothing is
 // believed that has not been compared.
 //
+// Programs take a few ways from the same frame again and again. So the ends of stacks that had to
+// be unwound are kept as well, by where they begin: such a tail is compared like the kept stack,
+// which it has joined.
+//
 // What is compared: each return address in its slot; and each saved rbp from whose value a frame
 // farther out is found (-O0, alloca, frame pointers), in the slot it was loaded from.
 //
@@ -23,6 +27,7 @@
 
 #include <cstdint>
 
+#include "core/layout.h"
 #include "interpose/unwind/cfi.h"
 #include "interpose/unwind/unwind.h"
 
@@ -58,11 +63,31 @@ struct ChildEntry {
   uint32_t node;
 };
 
+// The way from a call of a hook to where it met the kept stack.
+struct Tail {
+  static constexpr uint32_t kMaxEntries = 13;
+
+  uintptr_t pc;         // where it begins; 0: empty
+  const uintptr_t* at;  // where pc is stored
+  uintptr_t bp;         // there; compared if needs_bp
+  uint32_t hint;        // of the caller of FollowStack
+  uint32_t node;
+  const uintptr_t* join_at;  // the kept entry that it met
+  uintptr_t join_value;
+  uint32_t join_node;
+  uint32_t join_count;  // kept entries up to there
+  uint32_t count;
+  uint16_t is_frame;  // bit by entry: not a saved rbp
+  bool needs_bp;
+  Kept entries[kMaxEntries];  // from inside outwards, without the first frame
+};
+
 struct NativeStack {
   static constexpr uint32_t kMaxKept = 1u << 17;   // entries
   static constexpr uint32_t kMaxFresh = 1u << 16;  // frames: deeper stacks are cut
   static constexpr uint32_t kCodes = 8192;
-  static constexpr uint32_t kChildren = 8192;
+  static constexpr uint32_t kChildren = 4096;
+  static constexpr uint32_t kTails = 128;
 
   struct Fresh {
     const uintptr_t* at;     // where the return address is stored
@@ -74,23 +99,28 @@ struct NativeStack {
 
   uint32_t count;         // kept entries, outermost first
   uint32_t last_fresh;    // entries of `fresh` that the last walk made
+  const Tail* last_tail;  // the last stack was this tail and what it joined
   bool last_followed;     // the last stack was followed by rules
   bool last_cut;          // and ended early
   uint32_t seen_modules;  // g_modules_changed when the tables were last valid
   // A part of the stack that is mapped for certain: it has been walked.
   uintptr_t low;
   uintptr_t high;
+  Tail tails[kTails];
   CodeEntry codes[kCodes];
   ChildEntry children[kChildren];
   Kept kept[kMaxKept];
   KeptInfo info[kMaxKept];
   Fresh fresh[kMaxFresh];
+  // Native node -> a site there: site, Python node << 24, domain << 48.
+  alignas(4096) uint64_t sites[kMaxNativeNodes];
 };
 
 // The node of the stack of a call that returns to from.pc, an address that is stored at `at`.
-// fallback: for what cannot be followed by rules, nullptr: cut there.
+// hint: events of the same hint are likely to have the same stack. fallback: for what cannot be
+// followed by rules, nullptr: cut there.
 uint32_t FollowStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at,
-                     const Backend* fallback);
+                     uint32_t hint, const Backend* fallback);
 
 // The same for addresses from elsewhere, innermost first. cut: frames farther out are missing.
 uint32_t NodeOfAddresses(Thread* t, NativeStack* s, const uintptr_t* addresses, int count,
