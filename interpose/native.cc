@@ -136,7 +136,8 @@ uint32_t NativeNode(Thread* t, uintptr_t caller, const void* hook, uint32_t hint
   const Place from = PlaceOf(caller, hook);
   if (__builtin_expect(g_backend != nullptr, 0)) return BackendNode(t, s, from);
   const auto* at = static_cast<const uintptr_t*>(hook) + 1;
-  const uint32_t node = unwind::FollowStack(t, s, from, at, hint, g_fallback);
+  const uint32_t node = unwind::FollowStack(
+      t, s, from, at, hint, g_modules_changed.load(std::memory_order_relaxed), g_fallback);
   if (__builtin_expect(g_check, 0) && s->last_followed && g_fallback != nullptr) Check(s, from);
   return node;
 }
@@ -202,11 +203,16 @@ uint32_t EvaluationNode(uint32_t node) {
 
 __attribute__((noinline)) uint32_t NativeSite(Thread* t, Domain domain, uintptr_t caller,
                                               const void* hook) {
+  const uint32_t node = python::g_reader.node == nullptr ? 0 : PythonNode(t);
+  return NativeSiteAt(t, node, domain, caller, hook);
+}
+
+__attribute__((noinline)) uint32_t NativeSiteAt(Thread* t, uint32_t node, Domain domain,
+                                                uintptr_t caller, const void* hook) {
   if (__builtin_expect(t->outer_hook != nullptr, 0)) {
     hook = t->outer_hook;
     t->outer_hook = nullptr;
   }
-  const uint32_t node = python::g_reader.node == nullptr ? 0 : PythonNode(t);
   return FindSite(t, node, domain, NativeNode(t, caller, hook, node));
 }
 

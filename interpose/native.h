@@ -32,6 +32,9 @@ void LearnEvaluation();
 // that one's. 0: none could be made.
 uint32_t NativeSite(Thread* t, Domain domain, uintptr_t caller, const void* hook);
 
+// The same where the node of the Python stack is known.
+uint32_t NativeSiteAt(Thread* t, uint32_t node, Domain domain, uintptr_t caller, const void* hook);
+
 // The node of Python's stack where another evaluation begins under `node`.
 uint32_t EvaluationNode(uint32_t node);
 

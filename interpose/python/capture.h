@@ -166,6 +166,31 @@ MEMTRACE_HOT uint32_t FastSite(Thread* t, const char* tstate, uint32_t which) {
   return site;
 }
 
+// The node, likewise; kNoNode: take the slow way.
+inline constexpr uint32_t kNoNode = ~0u;
+template <const Layout& L>
+MEMTRACE_HOT uint32_t FastNode(Thread* t, const char* tstate) {
+  const char* frame = Frames<L>::Innermost(tstate);
+  if (__builtin_expect(frame == nullptr, 0) || __builtin_expect(!CallersSettled<L>(t, frame), 0)) {
+    return kNoNode;
+  }
+  FrameInfo* info = t->top_info;
+  const uint64_t ip = Frames<L>::Instruction(frame);
+  const char* code = Frames<L>::Code(frame);
+  if (__builtin_expect(code != info->code, 0)) return kNoNode;
+  if (ip == t->top->ip) return info->node;
+  const auto offset = static_cast<uint32_t>(Frames<L>::Offset(frame, code, ip));
+  if (__builtin_expect(offset >= kMaxKeyOffset, 0)) return kNoNode;
+  const uint64_t key = info->key | offset | kObj;
+  const NodeCacheEntry* entry = SetOf(t, key);
+  if (entry->key != key) entry++;
+  if (__builtin_expect(entry->key != key, 0)) return kNoNode;
+  t->top->ip = ip;
+  info->node = entry->node;
+  info->sites[0] = info->sites[1] = 0;
+  return entry->node;
+}
+
 }  // namespace memtrace::python
 
 #endif  // MEMTRACE_INTERPOSE_PYTHON_CAPTURE_H_

@@ -61,6 +61,20 @@ struct LayoutPlace : PythonPlace {
   }
 };
 
+// The same with native stacks.
+template <const Layout& L>
+struct NativeLayoutPlace : PythonPlace {
+  MEMTRACE_HOT uint32_t Site(Thread* t) const {
+    const auto caller = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
+    const void* hook = __builtin_frame_address(0);
+    const char* tstate = ThreadState(t);
+    const uint32_t node =
+        __builtin_expect(tstate == t->known_state, 1) ? FastNode<L>(t, tstate) : kNoNode;
+    return __builtin_expect(node != kNoNode, 1) ? NativeSiteAt(t, node, domain, caller, hook)
+                                                : NativeSite(t, domain, caller, hook);
+  }
+};
+
 template <int kLayer, int kWhich, class Place = PythonPlace>
 struct Hook {
   static constexpr Domain kDomain = kWhich == 0 ? Domain::kPythonMem : Domain::kPythonObj;
@@ -94,7 +108,9 @@ template <int... I>
 Allocator ForLayout(int which, int layout, std::integer_sequence<int, I...>) {
   constexpr Allocator kTables[][2] = {{Hook<0, 0, LayoutPlace<kLayouts[I]>>::kTable,
                                        Hook<0, 1, LayoutPlace<kLayouts[I]>>::kTable}...};
-  return kTables[layout][which];
+  constexpr Allocator kNative[][2] = {{Hook<0, 0, NativeLayoutPlace<kLayouts[I]>>::kTable,
+                                       Hook<0, 1, NativeLayoutPlace<kLayouts[I]>>::kTable}...};
+  return g_native ? kNative[layout][which] : kTables[layout][which];
 }
 
 constexpr Allocator kHooks[kLayers][2] = {
@@ -109,17 +125,16 @@ constexpr Allocator kNativeHooks[kLayers][2] = {
     {Hook<2, 0, NativePythonPlace>::kTable, Hook<2, 1, NativePythonPlace>::kTable},
 };
 
-// The first layer, made for the interpreter's layout.
-Allocator FirstHook(int which) {
-  if (g_native) return kNativeHooks[0][which];
-  const bool whole = g_region.header()->stack_depth == 0 && g_reader.layout != nullptr;
-  if (!whole) return kHooks[0][which];
-  return ForLayout(which, static_cast<int>(g_reader.layout - kLayouts),
-                   std::make_integer_sequence<int, kLayoutCount>{});
-}
-
 const Allocator& FurtherHook(int layer, int which) {
   return g_native ? kNativeHooks[layer][which] : kHooks[layer][which];
+}
+
+// The first layer, made for the interpreter's layout.
+Allocator FirstHook(int which) {
+  const bool whole = g_region.header()->stack_depth == 0 && g_reader.layout != nullptr;
+  if (!whole) return FurtherHook(0, which);
+  return ForLayout(which, static_cast<int>(g_reader.layout - kLayouts),
+                   std::make_integer_sequence<int, kLayoutCount>{});
 }
 
 // Where the interpreter keeps the function that is called first, as far as it can be found: asking

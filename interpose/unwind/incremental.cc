@@ -30,8 +30,6 @@ struct Cursor {
 
 enum class Outcome { kJoined, kEnded, kCut, kComplex };
 
-uint64_t Spread(uint64_t key) { return key * 0x9e3779b97f4a7c15ull >> 40; }
-
 const CodeEntry* Look(Thread* t, NativeStack* s, const Cursor& c) {
   const uintptr_t key = c.pc << 1 | static_cast<uintptr_t>(c.exact);
   CodeEntry* entry = s->codes + Spread(key) % NativeStack::kCodes;
@@ -95,18 +93,6 @@ inline bool Step(const NativeStack* s, const Rule& rule, Cursor* c) {
   c->sp = cfa;
   c->exact = false;
   return c->pc != 0;
-}
-
-// Compares the kept entries before `end` with what is stored there now, from inside outwards. The
-// number of the innermost that is not the same, plus 1; 0: all are.
-inline uint32_t FirstChanged(const NativeStack* s, uint32_t end) {
-  const Kept* k = s->kept + end;
-#pragma GCC unroll 4
-  while (k != s->kept) {
-    k--;
-    if (__builtin_expect(*k->at != k->value, 0)) return static_cast<uint32_t>(k - s->kept) + 1;
-  }
-  return 0;
 }
 
 class Walk {
@@ -224,29 +210,6 @@ void ForgetOld(NativeStack* s) {
   memset(s->tails, 0, sizeof s->tails);
 }
 
-Tail* TailOf(NativeStack* s, const Place& from, const uintptr_t* at, uint32_t hint) {
-  const uint64_t key = from.pc ^ reinterpret_cast<uintptr_t>(at) << 20 ^ uint64_t { hint } << 40;
-  return s->tails + Spread(key) % NativeStack::kTails;
-}
-
-// Whether the present stack is the tail and what it joined.
-inline bool IsTail(const NativeStack* s, const Tail* tail, const Place& from, const uintptr_t* at,
-                   uint32_t hint) {
-  if (tail->pc != from.pc || tail->at != at || tail->hint != hint ||
-      (tail->needs_bp && tail->bp != from.bp) || tail->join_count > s->count) {
-    return false;
-  }
-  const uint32_t join = tail->join_count - 1;
-  if (s->kept[join].at != tail->join_at || s->kept[join].value != tail->join_value ||
-      s->info[join].node != tail->join_node) {
-    return false;
-  }
-  for (uint32_t i = 0; i < tail->count; i++) {
-    if (__builtin_expect(*tail->entries[i].at != tail->entries[i].value, 0)) return false;
-  }
-  return FirstChanged(s, tail->join_count) == 0;
-}
-
 // What has been pushed onto the first `join_count` kept entries.
 void KeepTail(const NativeStack* s, Tail* tail, const Place& from, uint32_t hint,
               uint32_t join_count) {
@@ -254,9 +217,18 @@ void KeepTail(const NativeStack* s, Tail* tail, const Place& from, uint32_t hint
   if (join_count == 0 || count > Tail::kMaxEntries) return;
   const KeptInfo& first = s->info[s->count - 1];
   const Kept& join = s->kept[join_count - 1];
-  *tail = {from.pc,    s->kept[s->count - 1].at,     from.bp,    hint,  first.node, join.at,
-           join.value, s->info[join_count - 1].node, join_count, count, 0,          first.needs_bp,
-           {}};
+  tail->pc = from.pc;
+  tail->at = s->kept[s->count - 1].at;
+  tail->bp = from.bp;
+  tail->hint = hint;
+  tail->node = first.node;
+  tail->join_at = join.at;
+  tail->join_value = join.value;
+  tail->join_node = s->info[join_count - 1].node;
+  tail->join_count = join_count;
+  tail->count = count;
+  tail->is_frame = 0;
+  tail->needs_bp = first.needs_bp;
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t from_kept = s->count - 2 - i;
     tail->entries[i] = s->kept[from_kept];
@@ -295,14 +267,10 @@ uint32_t NodeOfAddresses(Thread* t, NativeStack* s, const uintptr_t* addresses, 
   return node;
 }
 
-uint32_t FollowStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at,
-                     uint32_t hint, const Backend* fallback) {
+uint32_t WalkStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at, uint32_t hint,
+                   const Backend* fallback) {
   ForgetOld(s);
-  Tail* tail = TailOf(s, from, at, hint);
-  if (IsTail(s, tail, from, at, hint)) {
-    s->last_tail = tail;
-    return tail->node;
-  }
+  Tail* tail = TailOf(s, from.pc, at, hint);
   s->last_tail = nullptr;
   Walk walk(t, s);
   Cursor c = {from.pc, from.sp, from.bp, at, nullptr, false};

@@ -28,6 +28,7 @@
 #include <cstdint>
 
 #include "core/layout.h"
+#include "interpose/hot.h"
 #include "interpose/unwind/cfi.h"
 #include "interpose/unwind/unwind.h"
 
@@ -87,7 +88,7 @@ struct NativeStack {
   static constexpr uint32_t kMaxFresh = 1u << 16;  // frames: deeper stacks are cut
   static constexpr uint32_t kCodes = 8192;
   static constexpr uint32_t kChildren = 4096;
-  static constexpr uint32_t kTails = 128;
+  static constexpr uint32_t kTails = 512;
 
   struct Fresh {
     const uintptr_t* at;     // where the return address is stored
@@ -116,11 +117,59 @@ struct NativeStack {
   alignas(4096) uint64_t sites[kMaxNativeNodes];
 };
 
+inline uint64_t Spread(uint64_t key) { return key * 0x9e3779b97f4a7c15ull >> 40; }
+
+// Compares the kept entries before `end` with what is stored there now, from inside outwards. The
+// number of the innermost that is not the same, plus 1; 0: all are.
+inline uint32_t FirstChanged(const NativeStack* s, uint32_t end) {
+  const Kept* k = s->kept + end;
+#pragma GCC unroll 4
+  while (k != s->kept) {
+    k--;
+    if (__builtin_expect(*k->at != k->value, 0)) return static_cast<uint32_t>(k - s->kept) + 1;
+  }
+  return 0;
+}
+
+inline Tail* TailOf(NativeStack* s, uintptr_t pc, const uintptr_t* at, uint32_t hint) {
+  const uint64_t key = pc ^ reinterpret_cast<uintptr_t>(at) << 20 ^ uint64_t { hint } << 40;
+  return s->tails + Spread(key) % NativeStack::kTails;
+}
+
+// Whether the present stack is the tail and what it joined.
+inline bool IsTail(const NativeStack* s, const Tail* tail, const Place& from, const uintptr_t* at,
+                   uint32_t hint) {
+  if (tail->pc != from.pc || tail->at != at || tail->hint != hint ||
+      (tail->needs_bp && tail->bp != from.bp) || tail->join_count > s->count) {
+    return false;
+  }
+  const uint32_t join = tail->join_count - 1;
+  if (s->kept[join].at != tail->join_at || s->kept[join].value != tail->join_value ||
+      s->info[join].node != tail->join_node) {
+    return false;
+  }
+  for (uint32_t i = 0; i < tail->count; i++) {
+    if (__builtin_expect(*tail->entries[i].at != tail->entries[i].value, 0)) return false;
+  }
+  return FirstChanged(s, tail->join_count) == 0;
+}
+
+// The same as FollowStack for a stack that is not a known tail.
+uint32_t WalkStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at, uint32_t hint,
+                   const Backend* fallback);
+
 // The node of the stack of a call that returns to from.pc, an address that is stored at `at`.
-// hint: events of the same hint are likely to have the same stack. fallback: for what cannot be
-// followed by rules, nullptr: cut there.
-uint32_t FollowStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at,
-                     uint32_t hint, const Backend* fallback);
+// hint: events of the same hint are likely to have the same stack. modules: g_modules_changed.
+// fallback: for what cannot be followed by rules, nullptr: cut there.
+MEMTRACE_HOT uint32_t FollowStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at,
+                                  uint32_t hint, uint32_t modules, const Backend* fallback) {
+  const Tail* tail = TailOf(s, from.pc, at, hint);
+  if (__builtin_expect(s->seen_modules == modules && IsTail(s, tail, from, at, hint), 1)) {
+    s->last_tail = tail;
+    return tail->node;
+  }
+  return WalkStack(t, s, from, at, hint, fallback);
+}
 
 // The same for addresses from elsewhere, innermost first. cut: frames farther out are missing.
 uint32_t NodeOfAddresses(Thread* t, NativeStack* s, const uintptr_t* addresses, int count,
