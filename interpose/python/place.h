@@ -31,9 +31,9 @@ inline uint32_t NodeOfHidden(uint32_t parent, const char* frame) {
 template <const Layout& L>
 __attribute__((noinline)) uint32_t NodeSlow(Thread* t, uint32_t parent, uint32_t code_id,
                                             const char* frame, const char* code, int offset) {
-  if (Frames<L>::IsIncomplete(frame, code, offset)) return parent;
   const int saved_errno = errno;
   parent = ParentOf<L>(parent, frame);
+  if (Frames<L>::IsIncomplete(frame, code, offset)) return parent;
   uint32_t id = FindInstruction(code_id, static_cast<uint32_t>(offset));
   if (id == 0) {
     LineCursor* cursor = &t->lines[code_id % Thread::kLineCursors];
