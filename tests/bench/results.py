@@ -106,16 +106,21 @@ class Results:
                 rows.append([_TITLES[name], *(f"{p:.1f} M/s" for p in pairs), f"{share:.0%}"])
         return markdown_table(rows) if len(rows) > 1 else ""
 
+    def pair(self, tracer):
+        """What micro.c prints, medians: nanoseconds per malloc and free, tight and over many live
+        blocks; None when it was not run."""
+        outputs = [r.output for r in self.runs if r.workload == "micro" and r.tracer == tracer]
+        figures = [[float(x) for x in re.findall(r"([\d.]+) ns/pair", o)] for o in outputs]
+        figures = [pair for pair in figures if len(pair) == 2]
+        return [statistics.median(column) for column in zip(*figures)] or None
+
     def pairs_table(self):
-        """What micro.c prints: nanoseconds per malloc and free; "" when it was not run."""
+        """ "" when micro.c was not run."""
         rows = [["one malloc and free", "tight", "100,000 live blocks"]]
         for name in (BARE.name, *self.tracers):
-            outputs = [r.output for r in self.runs if r.workload == "micro" and r.tracer == name]
-            figures = [[float(x) for x in re.findall(r"([\d.]+) ns/pair", o)] for o in outputs]
-            figures = [pair for pair in figures if len(pair) == 2]
-            if figures:
-                medians = (statistics.median(column) for column in zip(*figures))
-                rows.append([_TITLES[name], *(f"{value:.1f} ns" for value in medians)])
+            pair = self.pair(name)
+            if pair:
+                rows.append([_TITLES[name], *(f"{value:.1f} ns" for value in pair)])
         return markdown_table(rows) if len(rows) > 1 else ""
 
 

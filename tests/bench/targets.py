@@ -23,8 +23,13 @@ class Target:
         return value >= self.bound if self.at_least else value <= self.bound
 
 
-def _ratio(workload, figure):
-    return lambda results, _: results.ratio(workload, "memtrace", figure)
+def _ratio(workload, figure, tracer="memtrace"):
+    return lambda results, _: results.ratio(workload, tracer, figure)
+
+
+def _tight(results, _):
+    pair = results.pair("memtrace-native")
+    return pair[0] if pair else None
 
 
 def _mean(tracer, figure):
@@ -91,6 +96,28 @@ TARGETS = (
         _ratio("native", "wall"),
     ),
     Target("rss-native", "peak RSS, `native`", "{:.2f}×", 1.25, _ratio("native", "rss")),
+    Target(
+        "time-stacks",
+        "time, native and Python stacks, geometric mean",
+        "{:.2f}×",
+        1.60,
+        _mean("memtrace-native", "wall"),
+    ),
+    Target(
+        "rss-stacks",
+        "peak RSS, native and Python stacks, geometric mean",
+        "{:.2f}×",
+        1.50,
+        _mean("memtrace-native", "rss"),
+    ),
+    Target(
+        "time-native-stacks",
+        "time, `native`, native stacks",
+        "{:.2f}×",
+        2.50,
+        _ratio("native", "wall", "memtrace-native"),
+    ),
+    Target("tight", "`micro`, native stacks, a pair of calls", "{:.1f} ns", 45, _tight),
     Target("start-time", "start of an empty program", "+{:.1f} ms", 3, _added("wall", 1e3)),
     Target("start-rss", "memory of an empty program", "+{:.1f} MB", 4, _added("rss", 1024 / MB)),
     Target(

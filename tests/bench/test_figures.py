@@ -58,6 +58,13 @@ class ResultsTest(unittest.TestCase):
         self.assertEqual(Results(all_runs, THREAD_WORKLOADS, 2).scaling("memtrace"), 0.9)
         self.assertEqual(Results(all_runs, THREAD_WORKLOADS, 8).scaling("memtrace"), 0.45)
 
+    def test_a_pair_of_calls_is_the_median_of_whole_outputs(self):
+        all_runs = runs("micro", "memtrace", [1], output="8 ns/pair tight\n90 ns/pair random\n")
+        all_runs += runs("micro", "memtrace", [1], output="9 ns/pair tight\n")
+        results = Results(all_runs, WORKLOADS, 2)
+        self.assertEqual(results.pair("memtrace"), [8, 90])
+        self.assertIsNone(results.pair("bare"))
+
 
 class TargetsTest(unittest.TestCase):
     def test_met_and_missed(self):

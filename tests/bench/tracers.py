@@ -86,6 +86,7 @@ class Tracer:
 @dataclasses.dataclass(frozen=True)
 class Memtrace(Tracer):
     depth: int = 0
+    stacks: bool = False  # native ones, too
     reads = "memtrace report"
 
     def available(self, setting):
@@ -100,6 +101,8 @@ class Memtrace(Tracer):
         }
         if self.depth:
             env["MEMTRACE_STACK_DEPTH"] = str(self.depth)
+        if self.stacks:
+            env["MEMTRACE_NATIVE"] = "1"
         return python + program, env
 
     def finish(self, setting, scratch):
@@ -205,9 +208,13 @@ def largest_region(scratch):
 BARE = Tracer("bare", "bare", "the program alone", native=True)
 FULL = Memtrace("memtrace", "memtrace", "full Python stacks, every domain", native=True)
 LEAF = Memtrace("memtrace-1", "memtrace, leaf", "the innermost line only", native=True, depth=1)
+STACKS = Memtrace(
+    "memtrace-native", "memtrace --native", "native and Python stacks", native=True, stacks=True
+)
 TRACERS = (
     FULL,
     LEAF,
+    STACKS,
     Tracemalloc("tracemalloc", "tracemalloc", "-X tracemalloc=1"),
     Tracemalloc("tracemalloc-25", "tracemalloc 25", "-X tracemalloc=25", extended=True, frames=25),
     Memray("memray", "memray", "without small Python objects", extended=True),
