@@ -27,10 +27,9 @@ int Capture(const Place& from, uintptr_t* addresses, int max, bool* cut) {
   int first = 0;
   while (first < depth && reinterpret_cast<uintptr_t>(all[first]) != from.pc) first++;
   int count = 0;
-  for (int i = first; i < depth && count < max; i++) {
-    addresses[count++] = reinterpret_cast<uintptr_t>(all[i]);
-  }
-  *cut = count == max;
+  int i = first;
+  for (; i < depth && count < max; i++) addresses[count++] = reinterpret_cast<uintptr_t>(all[i]);
+  *cut = i < depth;
   return count;
 }
 
