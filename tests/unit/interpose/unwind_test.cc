@@ -356,6 +356,57 @@ TEST_F(FramePointers, OnlyBehindACallIsAReturnAddress) {
   EXPECT_EQ(CaptureAt({pc, AddressOf(frames), AddressOf(frames)}).chain, (Chain{pc, pc}));
 }
 
+// From one stack to another, over what is between them.
+TEST_F(FramePointers, StaysOnAStackThatIsNotTheThreadsOwn) {
+  const uintptr_t pc = ReturnOf(__builtin_return_address(0));
+  constexpr size_t kPage = 4096;
+  void* memory =
+      mmap(nullptr, 4 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  auto* low = static_cast<uintptr_t*>(memory);
+  auto* high = low + 3 * kPage / sizeof *low;
+  low[0] = AddressOf(high);
+  low[1] = high[1] = pc;
+  EXPECT_EQ(CaptureAt({pc, AddressOf(low), AddressOf(low)}).chain, (Chain{pc, pc, pc}));
+  munmap(low + kPage / sizeof *low, kPage);
+  EXPECT_EQ(CaptureAt({pc, AddressOf(low), AddressOf(low)}).chain, (Chain{pc, pc}));
+  uintptr_t own[2] = {0, pc};
+  low[0] = AddressOf(own);
+  EXPECT_EQ(CaptureAt({pc, AddressOf(low), AddressOf(low)}).chain, (Chain{pc, pc}));
+  munmap(memory, 4 * kPage);
+}
+
+// A coroutine's stack right below the guard page of its thread's.
+void* CaptureBelowOwnStack(void* passed) {
+  t_backend = &kFramePointers;
+  pthread_attr_t attributes;
+  void* own = nullptr;
+  size_t bytes = 0, guard = 0;
+  pthread_getattr_np(pthread_self(), &attributes);
+  pthread_attr_getstack(&attributes, &own, &bytes);
+  pthread_attr_getguardsize(&attributes, &guard);
+  pthread_attr_destroy(&attributes);
+  char* below = static_cast<char*>(own) - guard - 4096;
+  void* memory = mmap(below, 4096, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (memory != below || guard < 4096) return nullptr;
+  const uintptr_t pc = ReturnOf(__builtin_return_address(0));
+  const Captured captured = CaptureAt({pc, AddressOf(below), AddressOf(below) + 4096});
+  *static_cast<bool*>(passed) = captured.chain == Chain{pc};
+  munmap(memory, 4096);
+  return passed;
+}
+
+TEST_F(FramePointers, TheGuardPageIsNotRead) {
+  pthread_t thread;
+  bool passed = false;
+  ASSERT_EQ(pthread_create(&thread, nullptr, CaptureBelowOwnStack, &passed), 0);
+  void* done = nullptr;
+  pthread_join(thread, &done);
+  if (done == nullptr) GTEST_SKIP() << "there is something else";
+  EXPECT_TRUE(passed);
+}
+
 // On the thread's own stack and on one with a hole behind it.
 TEST_F(FramePointers, AnyBytesAreSafe) {
   constexpr size_t kWords = 512;
