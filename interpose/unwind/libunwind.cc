@@ -2,28 +2,85 @@
 //
 // The library is opened privately and only when it is wanted: preloading it would put its
 // `backtrace` and `_Unwind_*` in front of the host's own.
+//
+// What its backtrace has found out of an address it never forgets, so it is used until the program
+// unloads a module for the first time: another one may come to lie there. From then on the stack is
+// unwound step by step, which takes longer, and what libunwind knows is dropped at each unloading.
 
 #include <dlfcn.h>
 
+#include <atomic>
+
+#define UNW_LOCAL_ONLY
+#include <libunwind.h>
+
+#include "interpose/region.h"
 #include "interpose/unwind/unwind.h"
 
 namespace memtrace::unwind {
 namespace {
 
-using BacktraceFunction = int (*)(void**, int);
-constinit BacktraceFunction g_backtrace = nullptr;
+struct Functions {
+  int (*backtrace)(void**, int);
+  int (*get_context)(unw_context_t*);
+  int (*begin)(unw_cursor_t*, unw_context_t*);
+  int (*step)(unw_cursor_t*);
+  int (*get_register)(unw_cursor_t*, int, unw_word_t*);
+  void (*forget)(unw_addr_space_t, unw_word_t, unw_word_t);
+  unw_addr_space_t* space;
+};
+constinit Functions g_unw = {};
+constinit std::atomic<uint32_t> g_seen_unloadings{0};
+constinit std::atomic<bool> g_has_unloaded{false};
 constexpr int kOwnFrames = 64;  // the hook and what it calls are on the stack, too
+
+template <class T>
+bool Find(void* library, const char* name, T* out) {
+  *out = reinterpret_cast<T>(dlsym(library, name));
+  return *out != nullptr;
+}
 
 bool Init() {
   void* library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return false;
-  g_backtrace = reinterpret_cast<BacktraceFunction>(dlsym(library, "unw_backtrace"));
-  return g_backtrace != nullptr;
+  return library != nullptr && Find(library, "unw_backtrace", &g_unw.backtrace) &&
+         Find(library, "_Ux86_64_getcontext", &g_unw.get_context) &&
+         Find(library, "_ULx86_64_init_local", &g_unw.begin) &&
+         Find(library, "_ULx86_64_step", &g_unw.step) &&
+         Find(library, "_ULx86_64_get_reg", &g_unw.get_register) &&
+         Find(library, "_Ux86_64_flush_cache", &g_unw.forget) &&
+         Find(library, "_ULx86_64_local_addr_space", &g_unw.space);
+}
+
+// Whether the program has ever unloaded anything.
+bool HasUnloaded() {
+  const Header* h = g_region.header();
+  if (h == nullptr) return false;
+  const uint32_t unloadings = h->module_generation.load(std::memory_order_acquire);
+  if (unloadings != g_seen_unloadings.load(std::memory_order_relaxed)) {
+    g_unw.forget(*g_unw.space, 0, 0);
+    g_seen_unloadings.store(unloadings, std::memory_order_relaxed);
+    g_has_unloaded.store(true, std::memory_order_relaxed);
+  }
+  return g_has_unloaded.load(std::memory_order_relaxed);
+}
+
+__attribute__((noinline)) int StepByStep(void** all, int max) {
+  unw_context_t context;
+  unw_cursor_t cursor;
+  if (g_unw.get_context(&context) != 0 || g_unw.begin(&cursor, &context) != 0) return 0;
+  int depth = 0;
+  unw_word_t pc = 0;
+  do {
+    if (g_unw.get_register(&cursor, UNW_REG_IP, &pc) != 0 || pc == 0) break;
+    all[depth++] = reinterpret_cast<void*>(pc);
+  } while (depth < max && g_unw.step(&cursor) > 0);
+  return depth;
 }
 
 int Capture(const Place& from, uintptr_t* addresses, int max, bool* cut) {
   void* all[kMaxFrames + kOwnFrames];
-  const int depth = g_backtrace(all, max + kOwnFrames);
+  const int room = max + kOwnFrames;
+  const int depth = HasUnloaded() ? StepByStep(all, room) : g_unw.backtrace(all, room);
   int first = 0;
   while (first < depth && reinterpret_cast<uintptr_t>(all[first]) != from.pc) first++;
   int count = 0;
