@@ -30,13 +30,22 @@ struct Cursor {
 
 enum class Outcome { kJoined, kEnded, kCut, kComplex };
 
+// A coroutine's first function returns to the beginning of another: nothing was called, it is the
+// outermost.
+Rule RuleFor(uintptr_t address, const Cursor& c) {
+  const Rule rule = FindRule(address);
+  const bool made_by_hand =
+      rule.kind == RuleKind::kNone && !c.exact && FindFunction(c.pc).start == c.pc;
+  return made_by_hand ? Rule{0, 0, RuleKind::kEnd, SavedBp::kUnchanged} : rule;
+}
+
 const CodeEntry* Look(Thread* t, NativeStack* s, const Cursor& c) {
   const uintptr_t key = c.pc << 1 | static_cast<uintptr_t>(c.exact);
   CodeEntry* entry = s->codes + Spread(key) % NativeStack::kCodes;
   if (__builtin_expect(entry->key == key, 1)) return entry;
   const uintptr_t address = c.exact ? c.pc : c.pc - 1;
   const ShownFrames shown = ShowFrame(t, address);
-  *entry = {key, FindRule(address), shown.frame, shown.inside};
+  *entry = {key, RuleFor(address, c), shown.frame, shown.inside};
   return entry;
 }
 
