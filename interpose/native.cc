@@ -26,7 +26,8 @@ using unwind::NativeStack;
 using unwind::Place;
 
 constexpr const char* kIncremental = "incremental";
-constexpr const Backend* kBackends[] = {&unwind::kLibunwind};
+constexpr const Backend* kBackends[] = {&unwind::kLibunwind, &unwind::kFramePointers,
+                                        &unwind::kBoost};
 
 // nullptr: incremental.
 constinit const Backend* g_backend = nullptr;
