@@ -104,9 +104,8 @@ void SayDifferent(const uintptr_t* ours, int count, const uintptr_t* full, int f
 }
 
 // A stack that ended early (no call frame information) has to be the beginning of the full one.
-void Check(const NativeStack* s, const Place& from) {
-  static_assert(unwind::kMaxFrames >= 64);
-  uintptr_t ours[unwind::kMaxFrames], full[unwind::kMaxFrames];
+void Check(NativeStack* s, const Place& from) {
+  uintptr_t *const ours = s->compared, *const full = s->addresses;
   bool cut = false;
   const int full_count = g_fallback->capture(from, full, unwind::kMaxFrames, &cut);
   const int count = LastAddresses(s, ours, unwind::kMaxFrames);
@@ -124,11 +123,10 @@ void Check(const NativeStack* s, const Place& from) {
 
 uint32_t BackendNode(Thread* t, NativeStack* s, const Place& from) {
   const int saved_errno = errno;
-  uintptr_t addresses[unwind::kMaxFrames];
   bool cut = false;
-  const int count = g_backend->capture(from, addresses, unwind::kMaxFrames, &cut);
+  const int count = g_backend->capture(from, s->addresses, unwind::kMaxFrames, &cut);
   errno = saved_errno;
-  return unwind::NodeOfAddresses(t, s, addresses, count, cut);
+  return unwind::NodeOfAddresses(t, s, s->addresses, count, cut);
 }
 
 uint32_t NativeNode(Thread* t, uintptr_t caller, const void* hook, uint32_t hint) {

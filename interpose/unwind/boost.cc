@@ -3,28 +3,24 @@
 
 #include <boost/stacktrace/safe_dump_to.hpp>
 
+#include "interpose/unwind/room.h"
 #include "interpose/unwind/unwind.h"
 
 namespace memtrace::unwind {
 namespace {
 
-constexpr int kOwnFrames = 64;  // the hook and what it calls are on the stack, too
-
 bool Init() { return true; }
 
 int Capture(const Place& from, uintptr_t* addresses, int max, bool* cut) {
-  const void* all[kMaxFrames + kOwnFrames + 1];  // and the null that ends the dump
-  const size_t room = static_cast<size_t>(max + kOwnFrames + 1);
-  const size_t dumped = boost::stacktrace::safe_dump_to(all, room * sizeof all[0]);
-  size_t first = 0;
-  while (first < dumped && reinterpret_cast<uintptr_t>(all[first]) != from.pc) first++;
-  int count = 0;
-  size_t i = first;
-  for (; i < dumped && all[i] != nullptr && count < max; i++) {
-    addresses[count++] = reinterpret_cast<uintptr_t>(all[i]);
+  if (!HasRoom()) {
+    addresses[0] = from.pc;
+    *cut = true;
+    return 1;
   }
-  *cut = i < dumped && all[i] != nullptr;
-  return count;
+  const size_t room = static_cast<size_t>(max + kOwnFrames) * sizeof addresses[0];
+  const auto dumped = static_cast<int>(boost::stacktrace::safe_dump_to(addresses, room));
+  // The last one is the null that ends a dump.
+  return WithoutOwn(from, addresses, dumped > 0 ? dumped - 1 : 0, max, cut);
 }
 
 }  // namespace

@@ -249,14 +249,13 @@ void CountCut() { g_region.header()->stacks_cut.fetch_add(1, std::memory_order_r
 
 // What rules do not lead out of: the backend's answer, kept no longer than for this event.
 uint32_t LeaveTo(Thread* t, NativeStack* s, const Place& from, const Backend& backend) {
-  uintptr_t addresses[kMaxFrames];
   bool cut = false;
   const int saved_errno = errno;
-  const int count = backend.capture(from, addresses, kMaxFrames, &cut);
+  const int count = backend.capture(from, s->addresses, kMaxFrames, &cut);
   errno = saved_errno;
   s->count = 0;
   s->last_followed = false;
-  return NodeOfAddresses(t, s, addresses, count, cut);
+  return NodeOfAddresses(t, s, s->addresses, count, cut);
 }
 
 }  // namespace

@@ -110,6 +110,8 @@ struct NativeStack {
   Tail tails[kTails];
   CodeEntry codes[kCodes];
   ChildEntry children[kChildren];
+  Addresses addresses;  // for backends
+  Addresses compared;   // for the check
   Kept kept[kMaxKept];
   KeptInfo info[kMaxKept];
   Fresh fresh[kMaxFresh];

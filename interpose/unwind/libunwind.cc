@@ -15,6 +15,7 @@
 #include <libunwind.h>
 
 #include "interpose/region.h"
+#include "interpose/unwind/room.h"
 #include "interpose/unwind/unwind.h"
 
 namespace memtrace::unwind {
@@ -32,7 +33,6 @@ struct Functions {
 constinit Functions g_unw = {};
 constinit std::atomic<uint32_t> g_seen_unloadings{0};
 constinit std::atomic<bool> g_has_unloaded{false};
-constexpr int kOwnFrames = 64;  // the hook and what it calls are on the stack, too
 
 template <class T>
 bool Find(void* library, const char* name, T* out) {
@@ -64,7 +64,7 @@ bool HasUnloaded() {
   return g_has_unloaded.load(std::memory_order_relaxed);
 }
 
-__attribute__((noinline)) int StepByStep(void** all, int max) {
+__attribute__((noinline)) int StepByStep(uintptr_t* addresses, int max) {
   unw_context_t context;
   unw_cursor_t cursor;
   if (g_unw.get_context(&context) != 0 || g_unw.begin(&cursor, &context) != 0) return 0;
@@ -72,22 +72,22 @@ __attribute__((noinline)) int StepByStep(void** all, int max) {
   unw_word_t pc = 0;
   do {
     if (g_unw.get_register(&cursor, UNW_REG_IP, &pc) != 0 || pc == 0) break;
-    all[depth++] = reinterpret_cast<void*>(pc);
+    addresses[depth++] = pc;
   } while (depth < max && g_unw.step(&cursor) > 0);
   return depth;
 }
 
 int Capture(const Place& from, uintptr_t* addresses, int max, bool* cut) {
-  void* all[kMaxFrames + kOwnFrames];
+  if (!HasRoom()) {
+    addresses[0] = from.pc;
+    *cut = true;
+    return 1;
+  }
   const int room = max + kOwnFrames;
-  const int depth = HasUnloaded() ? StepByStep(all, room) : g_unw.backtrace(all, room);
-  int first = 0;
-  while (first < depth && reinterpret_cast<uintptr_t>(all[first]) != from.pc) first++;
-  int count = 0;
-  int i = first;
-  for (; i < depth && count < max; i++) addresses[count++] = reinterpret_cast<uintptr_t>(all[i]);
-  *cut = i < depth;
-  return count;
+  const int depth = HasUnloaded()
+                        ? StepByStep(addresses, room)
+                        : g_unw.backtrace(reinterpret_cast<void**>(addresses), room);
+  return WithoutOwn(from, addresses, depth, max, cut);
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ Chain Expected() { return {t_returns.rbegin(), t_returns.rend()}; }
 
 Captured CaptureAt(const Place& place) {
   Captured result;
-  result.chain.resize(static_cast<size_t>(t_max));
+  result.chain.resize(static_cast<size_t>(t_max + unwind::kOwnFrames));
   const int count = t_backend->capture(place, result.chain.data(), t_max, &result.cut);
   EXPECT_GE(count, 0);
   EXPECT_LE(count, t_max);
