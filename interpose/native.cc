@@ -104,10 +104,10 @@ void SayDifferent(const uintptr_t* ours, int count, const uintptr_t* full, int f
 }
 
 // A stack that ended early (no call frame information) has to be the beginning of the full one.
-void Check(NativeStack* s, const Place& from) {
+void Check(Thread* t, NativeStack* s, const Place& from) {
   uintptr_t *const ours = s->compared, *const full = s->addresses;
   bool cut = false;
-  const int full_count = g_fallback->capture(from, full, unwind::kMaxFrames, &cut);
+  const int full_count = unwind::Ask(t, *g_fallback, from, full, &cut);
   const int count = LastAddresses(s, ours, unwind::kMaxFrames);
   int same = 0;
   while (same < count && same < full_count && ours[same] == full[same]) same++;
@@ -122,10 +122,8 @@ void Check(NativeStack* s, const Place& from) {
 // -------------------------------------------------------------------------------------------------
 
 uint32_t BackendNode(Thread* t, NativeStack* s, const Place& from) {
-  const int saved_errno = errno;
   bool cut = false;
-  const int count = g_backend->capture(from, s->addresses, unwind::kMaxFrames, &cut);
-  errno = saved_errno;
+  const int count = unwind::Ask(t, *g_backend, from, s->addresses, &cut);
   return unwind::NodeOfAddresses(t, s, s->addresses, count, cut);
 }
 
@@ -137,7 +135,7 @@ uint32_t NativeNode(Thread* t, uintptr_t caller, const void* hook, uint32_t hint
   const auto* at = static_cast<const uintptr_t*>(hook) + 1;
   const uint32_t node = unwind::FollowStack(
       t, s, from, at, hint, g_modules_changed.load(std::memory_order_relaxed), g_fallback);
-  if (__builtin_expect(g_check, 0) && s->last_followed && g_fallback != nullptr) Check(s, from);
+  if (__builtin_expect(g_check, 0) && s->last_followed && g_fallback != nullptr) Check(t, s, from);
   return node;
 }
 

@@ -250,15 +250,23 @@ void CountCut() { g_region.header()->stacks_cut.fetch_add(1, std::memory_order_r
 // What rules do not lead out of: the backend's answer, kept no longer than for this event.
 uint32_t LeaveTo(Thread* t, NativeStack* s, const Place& from, const Backend& backend) {
   bool cut = false;
-  const int saved_errno = errno;
-  const int count = backend.capture(from, s->addresses, kMaxFrames, &cut);
-  errno = saved_errno;
+  const int count = Ask(t, backend, from, s->addresses, &cut);
   s->count = 0;
   s->last_followed = false;
   return NodeOfAddresses(t, s, s->addresses, count, cut);
 }
 
 }  // namespace
+
+int Ask(Thread* t, const Backend& backend, const Place& from, uintptr_t* addresses, bool* cut) {
+  const int saved_errno = errno;
+  const Busy busy = t->busy;
+  t->busy = Busy::kAllocating;
+  const int count = backend.capture(from, addresses, kMaxFrames, cut);
+  t->busy = busy;
+  errno = saved_errno;
+  return count;
+}
 
 uint32_t NodeOfAddresses(Thread* t, NativeStack* s, const uintptr_t* addresses, int count,
                          bool cut) {

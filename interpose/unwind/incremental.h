@@ -173,6 +173,9 @@ MEMTRACE_HOT uint32_t FollowStack(Thread* t, NativeStack* s, const Place& from, 
   return WalkStack(t, s, from, at, hint, fallback);
 }
 
+// Asks a backend for at most kMaxFrames. What it allocates and frees is not the program's.
+int Ask(Thread* t, const Backend& backend, const Place& from, uintptr_t* addresses, bool* cut);
+
 // The same for addresses from elsewhere, innermost first. cut: frames farther out are missing.
 uint32_t NodeOfAddresses(Thread* t, NativeStack* s, const uintptr_t* addresses, int count,
                          bool cut);

@@ -84,9 +84,8 @@ int Capture(const Place& from, uintptr_t* addresses, int max, bool* cut) {
     return 1;
   }
   const int room = max + kOwnFrames;
-  const int depth = HasUnloaded()
-                        ? StepByStep(addresses, room)
-                        : g_unw.backtrace(reinterpret_cast<void**>(addresses), room);
+  const int depth = HasUnloaded() ? StepByStep(addresses, room)
+                                  : g_unw.backtrace(reinterpret_cast<void**>(addresses), room);
   return WithoutOwn(from, addresses, depth, max, cut);
 }
 
