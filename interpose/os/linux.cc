@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -41,9 +42,15 @@ namespace memtrace::os {
 
 bool IsGlibc() { return gnu_get_libc_version != nullptr; }
 
+void* KernelMap(size_t bytes, int protection, int flags, int fd) {
+  return reinterpret_cast<void*>(syscall(SYS_mmap, nullptr, bytes, protection, flags, fd, 0L));
+}
+
+void KernelUnmap(void* address, size_t bytes) { syscall(SYS_munmap, address, bytes); }
+
 static void* MapPrivate(size_t bytes) {
-  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* p =
+      KernelMap(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
   if (p == MAP_FAILED) return nullptr;
   // A huge page would make every sparse table 512 times as large as what is used of it.
   madvise(p, bytes, MADV_NOHUGEPAGE);
@@ -54,7 +61,7 @@ static void* MapPrivate(size_t bytes) {
 void* Reserve(size_t bytes) { return LimitedReserve(bytes, &MapPrivate); }
 
 void Release(void* memory, size_t bytes) {
-  munmap(memory, bytes);
+  KernelUnmap(memory, bytes);
   CountRelease(bytes);
 }
 
@@ -66,7 +73,7 @@ int LockAll(int flags, bool only_touched) {
 }
 
 void* MapWipedInChild() {
-  void* p = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* p = KernelMap(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
   if (p == MAP_FAILED) return nullptr;
   madvise(p, 4096, MADV_WIPEONFORK);  // before Linux 4.14 the fork handler alone has to do
   return p;
@@ -110,6 +117,25 @@ int FindSpecific() {
 }
 
 void Yield() { sched_yield(); }
+
+void Nap() {
+  const timespec time{0, 100000};
+  syscall(SYS_nanosleep, &time, nullptr);  // libc's is a point where a thread may be cancelled
+}
+
+// By the kernel's call: libc's leaves out the signal that cancels threads.
+SignalSet BlockSignals() {
+  const SignalSet all = ~SignalSet{0};
+  SignalSet before = 0;
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, sizeof all);
+  return before;
+}
+
+void RestoreSignals(SignalSet before) {
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
+}
+
+uint64_t PageBytes() { return getauxval(AT_PAGESZ); }
 
 int ProcessId() { return static_cast<int>(syscall(SYS_getpid)); }
 int ParentProcessId() { return static_cast<int>(syscall(SYS_getppid)); }

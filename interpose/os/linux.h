@@ -17,6 +17,10 @@ uint64_t ProcessStartOf(int pid);
 // there are not.
 void MakeRoom(const char* folder);
 
+// The kernel's own: libc's functions are hooked, and what they map is the program's.
+void* KernelMap(size_t bytes, int protection, int flags, int fd);
+void KernelUnmap(void* address, size_t bytes);
+
 // The kernel's own prlimit, without the program's view of it.
 int KernelLimit(int pid, int resource, const rlimit* wanted, rlimit* old);
 

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/places.h"
@@ -110,7 +111,7 @@ static int MapFile(const char* folder, uint64_t process_start, uint32_t* exec_in
   if (fd >= 0) {
     void* base = MAP_FAILED;
     if (ftruncate(fd, static_cast<off_t>(bytes)) == 0) {
-      base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+      base = KernelMap(bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd);
     }
     error = errno;
     close(fd);
@@ -161,7 +162,7 @@ bool CreateRegionFile(int place, uint64_t process_start, uint32_t* exec_index, R
 void DropRegionFile(int place, RegionFile* file) {
   if (file->path[0] != 0) {
     unlink(file->path);
-    munmap(file->base, file->bytes);
+    KernelUnmap(file->base, file->bytes);
     CountShared(-static_cast<int64_t>(file->bytes));
   } else {
     Release(file->base, file->bytes);
@@ -188,9 +189,10 @@ bool Commit(const RegionFile& file, uint64_t offset, uint64_t bytes) {
 }
 
 bool MoveMapping(RegionFile* file, const RegionFile& over) {
-  void* moved =
-      mremap(file->base, file->bytes, file->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, over.base);
-  if (moved == MAP_FAILED) return false;
+  if (syscall(SYS_mremap, file->base, file->bytes, file->bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+              over.base) == -1) {
+    return false;
+  }
   if (over.path[0] != 0) {
     CountShared(-static_cast<int64_t>(over.bytes));
   } else {

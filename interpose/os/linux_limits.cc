@@ -63,12 +63,12 @@ bool IsEnlarged(int resource) {
 }
 
 void Unfill(Filler* filler) {
-  if (filler->base != nullptr) munmap(filler->base, filler->bytes);
+  if (filler->base != nullptr) KernelUnmap(filler->base, filler->bytes);
   *filler = {};
 }
 
 void Fill(Filler* filler, uint64_t bytes, int protection) {
-  void* base = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* base = KernelMap(bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
   if (base == MAP_FAILED) return;  // the limit is larger than it was meant
   madvise(base, bytes, MADV_DONTDUMP);
   *filler = {base, bytes};

@@ -38,6 +38,8 @@ void RestoreInheritedLimits();
 void SuspendFillers();
 void ResumeFillers();
 
+uint64_t PageBytes();
+
 // mlockall; only_touched: pages are locked when they are touched for the first time.
 int LockAll(int flags, bool only_touched);
 
@@ -77,6 +79,11 @@ inline constexpr int kSpecificStride = 16;
 int FindSpecific();
 
 void Yield();  // lets other threads run
+void Nap();    // the same for 100 microseconds
+// Keeps all signals from this thread until they are restored. A set that was refused is empty.
+using SignalSet = uint64_t;
+SignalSet BlockSignals();
+void RestoreSignals(SignalSet before);
 int ProcessId();
 int ParentProcessId();
 uint32_t UserId();
