@@ -52,6 +52,12 @@ enum class Domain : uint8_t {
   kMmapFile = 5,   // files mapped by the program
 };
 inline constexpr int kDomainCount = 6;
+constexpr bool IsPythonDomain(Domain domain) {
+  return domain == Domain::kPythonMem || domain == Domain::kPythonObj;
+}
+constexpr bool IsAddressSpace(Domain domain) {
+  return domain == Domain::kMmap || domain == Domain::kMmapFile;
+}
 
 // ---------------------------------------------------------------------------------------------
 // Sections: growing arrays inside the file.

@@ -68,7 +68,7 @@ int Refuse(const absl::Status& status) {
 }
 
 void TellWritten(const Profile& profile, const std::string& path) {
-  Values totals = profile.Totals();
+  Values totals = profile.MemoryTotals();
   int64_t peak = 0;
   for (const Process& process : profile.processes) peak += process.peak_bytes;
   Say(absl::StrFormat("saved %s (now %s in %s blocks, peak %s)   next: memtrace report %s", path,

@@ -107,9 +107,10 @@ void CheckLibrary(std::vector<Finding>* findings, std::string* library) {
              "see the other lines; memtrace needs a folder for its records"));
   } else {
     findings->push_back(
-        Ok("library", absl::StrFormat("%s loads and records (%s allocations of a "
-                                      "shell)",
-                                      *found, FormatCount(trial.profile->Totals().alloc_objects))));
+        Ok("library",
+           absl::StrFormat("%s loads and records (%s allocations of a "
+                           "shell)",
+                           *found, FormatCount(trial.profile->MemoryTotals().alloc_objects))));
     *library = *found;
   }
 }

@@ -93,7 +93,7 @@ absl::StatusOr<bool> TakeOne(const RegionEntry& first, int number, const SeriesO
   const std::string name = SeriesName(options.output, number, options.count);
   if (absl::Status s = WriteSnapshotFile(*profile, name, options.write); !s.ok()) return s;
   if (!options.quiet) {
-    const Values totals = profile->Totals();
+    const Values totals = profile->MemoryTotals();
     Say(absl::StrFormat("saved %s (now %s in %s blocks)", name, FormatSize(totals.inuse_bytes),
                         FormatCount(totals.inuse_objects)));
   }

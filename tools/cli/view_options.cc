@@ -16,7 +16,8 @@ const std::vector<std::string> kGroupNames = {"lineno", "filename", "function", 
 const std::vector<std::string> kMetricNames = {"now", "peak", "total", "temporary"};
 const std::vector<std::string> kFormatNames = {"text", "json", "csv", "markdown", "tracemalloc"};
 const std::vector<std::string> kColorNames = {"auto", "always", "never"};
-const std::vector<std::string> kDomainNames = {"malloc", "python.mem", "python.obj", "mmap"};
+const std::vector<std::string> kDomainNames = {"malloc", "python.mem", "python.obj", "mmap",
+                                               "mmap.file"};
 
 size_t IndexIn(const std::vector<std::string>& names, const std::string& name) {
   for (size_t i = 0; i < names.size(); ++i) {

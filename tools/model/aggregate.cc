@@ -117,6 +117,16 @@ absl::Status CheckView(const View& view) {
   return absl::OkStatus();
 }
 
+bool IsBeside(const Row& row, const Table& table) {
+  constexpr uint32_t kAddressSpace =
+      1u << static_cast<uint32_t>(Domain::kMmap) | 1u << static_cast<uint32_t>(Domain::kMmapFile);
+  return table.view.domains.empty() && (row.domains & kAddressSpace) != 0;
+}
+
+int64_t WholeOf(const Row& row, const Table& table) {
+  return IsBeside(row, table) ? 0 : SizeOf(table.whole, table.view.metric);
+}
+
 int64_t SizeOf(const Values& values, Metric metric) {
   switch (metric) {
     case Metric::kNow:

@@ -7,11 +7,14 @@
 // The algebra (tested with random profiles):
 //  1. Compare(a, a) has no row.
 //  2. Compare(a, b) has the rows of Compare(b, a) with the changes negated.
-//  3. Without `cumulative`, the rows' values sum to Table::selected.
+//  3. Without `cumulative`, the rows' values sum to Table::selected (but IsBeside).
 //  4. Filtering before comparing is the same as comparing the filtered profiles.
 //
 // A sample belongs to one place: its innermost Python frame, or with `own` the innermost one of the
 // program's own code; without any, the native caller of malloc. Filters look at that place.
+//
+// Address space (mmap, mmap.file) is no memory: it is left out unless the filter by domain asks for
+// it. A table by domain has it beside the rest.
 //
 // Threading: none. Errors: InvalidArgument for a view that makes no sense, NotFound for a process
 // that is not in the profile.
@@ -38,7 +41,7 @@ struct View {
   bool own = false;
   bool cumulative = false;
   bool keep_unchanged = false;       // comparisons: also rows whose figures are the same
-  std::vector<Domain> domains;       // empty: all
+  std::vector<Domain> domains;       // empty: all of memory
   std::vector<std::string> include;  // glob patterns over files; empty: all
   std::vector<std::string> exclude;
   std::vector<PathMapping> mappings;
@@ -71,8 +74,14 @@ struct Table {
   bool is_comparison = false;
   std::vector<Row> rows;          // in tracemalloc's order
   Values selected, old_selected;  // all samples that passed the filters
-  Values whole, old_whole;        // all samples of the chosen processes
+  Values whole, old_whole;        // all of the chosen processes: of memory, of address space, or of
+                                  // both, as the domains asked for are of one or the other
 };
+
+// Whether a row of address space is shown beside memory: it has no part in the sums.
+bool IsBeside(const Row& row, const Table& table);
+// What the row's share is of; 0: it has none.
+int64_t WholeOf(const Row& row, const Table& table);
 
 absl::StatusOr<Table> Aggregate(const Profile& profile, const View& view);
 absl::StatusOr<Table> Compare(const Profile& old_profile, const Profile& new_profile,

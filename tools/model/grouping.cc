@@ -14,6 +14,9 @@ namespace {
 
 constexpr uint32_t kNoRow = UINT32_MAX;
 
+constexpr uint32_t BitOf(Domain domain) { return 1u << static_cast<uint32_t>(domain); }
+constexpr uint32_t kAddressSpace = BitOf(Domain::kMmap) | BitOf(Domain::kMmapFile);
+
 bool Matches(const std::string& pattern, const FileName& file) {
   for (const std::string* name : {&file.shown, &file.recorded, &file.absolute}) {
     if (fnmatch(pattern.c_str(), name->c_str(), FNM_NOESCAPE) == 0) return true;
@@ -43,7 +46,15 @@ class Walker {
         view_(grouping->view_),
         column_(column),
         names_(profile, grouping->view_.mappings) {
-    for (Domain domain : view_.domains) domains_ |= 1u << static_cast<uint32_t>(domain);
+    for (Domain domain : view_.domains) selected_ |= BitOf(domain);
+    if (selected_ == 0) {
+      selected_ = whole_ = ~kAddressSpace;
+      shown_ = view_.by == GroupBy::kDomain ? ~0u : selected_;
+      return;
+    }
+    shown_ = selected_;
+    if ((selected_ & kAddressSpace) != 0) whole_ |= kAddressSpace;
+    if ((selected_ & ~kAddressSpace) != 0) whole_ |= ~kAddressSpace;
   }
 
   // What a member of a group contributed, which is in the group's samples, too, unless only the
@@ -54,20 +65,20 @@ class Walker {
       Sample sample;
       sample.domain = figures.domain;
       sample.values = figures.values;
-      if (!with_group) grouping_->whole_[column_] += sample.values;
-      if (!PassesDomain(sample.domain)) continue;
-      if (!with_group) grouping_->selected_[column_] += sample.values;
+      if (!with_group) AddToWhole(sample);
+      if (!IsShown(sample.domain)) continue;
+      if (!with_group) AddToSelected(sample);
       grouping_->AddTo(RowOfProcess(index), sample, column_);
       if (with_group) grouping_->Take(RowOfProcess(member.added_to - 1), sample.values, column_);
     }
   }
 
   void Add(const Sample& sample) {
-    grouping_->whole_[column_] += sample.values;
-    if (!PassesDomain(sample.domain)) return;
+    AddToWhole(sample);
+    if (!IsShown(sample.domain)) return;
     const FrameId frame = FrameOf(sample);
     if (!PassesFiles(sample.process, frame)) return;
-    grouping_->selected_[column_] += sample.values;
+    AddToSelected(sample);
     switch (view_.by) {
       case GroupBy::kLine:
       case GroupBy::kFile:
@@ -87,8 +98,12 @@ class Walker {
   }
 
  private:
-  bool PassesDomain(Domain domain) const {
-    return domains_ == 0 || (domains_ >> static_cast<uint32_t>(domain) & 1) != 0;
+  bool IsShown(Domain domain) const { return (shown_ & BitOf(domain)) != 0; }
+  void AddToWhole(const Sample& sample) {
+    if ((whole_ & BitOf(sample.domain)) != 0) grouping_->whole_[column_] += sample.values;
+  }
+  void AddToSelected(const Sample& sample) {
+    if ((selected_ & BitOf(sample.domain)) != 0) grouping_->selected_[column_] += sample.values;
   }
 
   using Key = std::pair<uint32_t, uint32_t>;  // process, and a frame or a node
@@ -294,7 +309,10 @@ class Walker {
   const View& view_;
   const Grouping::Column column_;
   FileNames names_;
-  uint32_t domains_ = 0;
+  // Bits of domains: with rows, in the rows' sum, in what shares are of.
+  uint32_t shown_ = 0;
+  uint32_t selected_ = 0;
+  uint32_t whole_ = 0;
   absl::flat_hash_map<Key, FrameId> frame_of_;
   absl::flat_hash_map<Key, bool> passes_;
   absl::flat_hash_map<Key, uint32_t> row_of_frame_;

@@ -179,6 +179,14 @@ Values Profile::Totals() const {
   return totals;
 }
 
+Values Profile::MemoryTotals() const {
+  Values totals;
+  for (const Sample& sample : samples_) {
+    if (!IsAddressSpace(sample.domain)) totals += sample.values;
+  }
+  return totals;
+}
+
 absl::string_view DomainName(Domain domain) {
   const size_t index = static_cast<size_t>(domain);
   return index < kDomainNames.size() ? kDomainNames[index] : absl::string_view();

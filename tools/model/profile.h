@@ -194,6 +194,8 @@ class Profile {
   std::vector<FrameId> Stack(NodeId node) const;
 
   Values Totals() const;
+  // The same of memory alone: address space (IsAddressSpace) is none.
+  Values MemoryTotals() const;
 
   // What the sample columns do not hold.
   std::vector<Process> processes;
@@ -241,7 +243,7 @@ class Profile {
   absl::flat_hash_map<SampleKey, uint32_t> sample_ids_;
 };
 
-// Stable names of the domains: "malloc", "python.mem", "python.obj", "mmap".
+// Stable names of the domains: "malloc", "python.mem", "python.obj", "mmap", "mmap.file".
 absl::string_view DomainName(Domain domain);
 // kNone when unknown.
 Domain DomainFromName(absl::string_view name);

@@ -181,9 +181,11 @@ void FigureReader::AddSite(uint32_t id, const SiteRecord& site, const SiteSum& s
             Signed(sum.inherited_objects), &out.values.inuse_objects, &parents_objects);
   SplitLive(sum.peak_bytes, Signed(sum.inherited_bytes), &out.values.peak_bytes, &parents_peak);
   SplitLive(sum.peak_objects, Signed(sum.inherited_objects), &out.values.peak_objects, &ignored);
-  figures->inherited_bytes += parents_bytes;
-  own_peak_ += out.values.peak_bytes;
-  all_peak_ += out.values.peak_bytes + parents_peak;
+  if (!IsAddressSpace(out.domain)) {
+    figures->inherited_bytes += parents_bytes;
+    own_peak_ += out.values.peak_bytes;
+    all_peak_ += out.values.peak_bytes + parents_peak;
+  }
   if (!out.values.IsZero()) figures->sites.push_back(out);
 }
 
@@ -272,7 +274,9 @@ int64_t ThreadBound(const RegionFile& region) {
 // live figures are nearer.
 void RaisePeakToLive(Figures* figures) {
   int64_t live = 0;
-  for (const SiteFigures& site : figures->sites) live += site.values.inuse_bytes;
+  for (const SiteFigures& site : figures->sites) {
+    if (!IsAddressSpace(site.domain)) live += site.values.inuse_bytes;
+  }
   if (live <= figures->peak_bytes) return;
   figures->at_peak = true;
   figures->peak_bytes = live;
@@ -328,36 +332,43 @@ HeaderTotals ReadTotals(const RegionFile& region) {
 
 namespace {
 
-template <typename PageType, typename Sum>
-uint64_t SumPages(const RegionFile& region, SectionId cells_id, SectionId owners_id, Sum&& sum_of) {
+// f(number of the page's sites, page) of each page of cells but those of what was inherited.
+template <typename PageType, typename F>
+void EachPage(const RegionFile& region, SectionId cells_id, SectionId owners_id, F&& f) {
   const SectionView owners(region, owners_id);
   const SectionView cells(region, cells_id);
   const uint64_t count = std::min(owners.Count(), cells.Count());
-  uint64_t sum = 0;
   for (uint64_t i = 0; i < count; ++i) {
     CellOwner owner;
     const PageType* page = cells.InPlace<PageType>(i);
-    if (page == nullptr || !owners.Copy(i, &owner) || owner.thread == 0) continue;
-    sum += sum_of(*page);
+    if (page == nullptr || !owners.Copy(i, &owner)) continue;
+    if (owner.thread != 0 && owner.sites != 0) f(owner.sites - 1, *page);
   }
-  return sum;
 }
 
 }  // namespace
 
 int64_t CountAllocations(const RegionFile& region) {
-  uint64_t sum = SumPages<CellPage>(region, kCells, kCellOwners, [](const CellPage& page) {
-    uint64_t n = 0;
-    for (const Cell& cell : page.cells) n += Load(cell.alloc.objects);
-    return n;
-  });
-  sum += SumPages<SmallPage>(region, kSmallCells, kSmallOwners, [](const SmallPage& page) {
-    uint64_t n = 0;
-    for (const SmallBlock& block : page.blocks) {
-      for (const SmallCell& cell : block.cells) n += Load(cell.alloc) & 0xff;
+  uint64_t sum = 0;
+  const auto add = [&sum](const SectionView& sites, uint64_t index, uint64_t objects) {
+    SiteRecord site;
+    if (objects == 0 || !sites.Copy(index, &site)) return;
+    if (!IsAddressSpace(static_cast<Domain>(site.domain()))) sum += objects;
+  };
+  const SectionView busy(region, kBusySites), small(region, kSites);
+  EachPage<CellPage>(region, kCells, kCellOwners, [&](uint64_t number, const CellPage& page) {
+    for (uint32_t i = 0; i < kSitesPerBlock; ++i) {
+      add(busy, number * kSitesPerBlock + i, Load(page.cells[i].alloc.objects));
     }
-    return n;
   });
+  EachPage<SmallPage>(region, kSmallCells, kSmallOwners,
+                      [&](uint64_t number, const SmallPage& page) {
+                        for (uint32_t i = 0; i < kSitesPerSmallPage; ++i) {
+                          const SmallBlock& block = page.blocks[i / kSitesPerBlock];
+                          add(small, number * kSitesPerSmallPage + i,
+                              Load(block.cells[i % kSitesPerBlock].alloc) & 0xff);
+                        }
+                      });
   return static_cast<int64_t>(std::min(sum, kMostEver));
 }
 

@@ -12,6 +12,8 @@
 //     kPeakAttempts times at most; after that the difference is what Figures::peak_bound says.
 //  4. Sums never overflow: counters beyond what a process can ever reach are reported as damage.
 //
+// Mappings have figures as blocks have, but the totals and the peak are of memory alone.
+//
 // Blocks that a forked child inherited are the parent's: they are summed apart.
 
 #ifndef MEMTRACE_TOOLS_READ_FIGURES_H_
@@ -52,7 +54,7 @@ struct HeaderTotals {
 };
 HeaderTotals ReadTotals(const RegionFile& region);
 
-// Blocks allocated so far: a sum over all cells.
+// Blocks allocated so far, without mappings: a sum over all cells.
 int64_t CountAllocations(const RegionFile& region);
 
 }  // namespace memtrace

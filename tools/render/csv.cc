@@ -30,7 +30,7 @@ std::string RowLine(const Row& row, const Table& table) {
   const Place place = row.frames.empty() ? Place{} : *row.frames[0];
   const int64_t size = SizeOf(row.values, metric);
   const int64_t count = CountOf(row.values, metric);
-  const int64_t whole = SizeOf(table.whole, metric);
+  const int64_t whole = WholeOf(row, table);
   std::vector<std::string> cells = {
       Printable(place.file.shown),
       place.line == 0 ? "" : absl::StrCat(place.line),

@@ -64,6 +64,10 @@ Json TotalsJson(const Overview& overview) {
   json["alloc_blocks"] = overview.alloc_blocks;
   json["temporary_bytes"] = overview.temporary_bytes;
   json["temporary_blocks"] = overview.temporary_blocks;
+  json["mapped_bytes"] = overview.mapped.inuse_bytes;
+  json["mapped_count"] = overview.mapped.inuse_objects;
+  json["mapped_file_bytes"] = overview.mapped_files.inuse_bytes;
+  json["mapped_file_count"] = overview.mapped_files.inuse_objects;
   json["lost"] = overview.lost;
   return json;
 }
@@ -138,7 +142,8 @@ Json RowJson(const Row& row, const Table& table, SourceLines* sources) {
   json["size"] = size;
   json["count"] = count;
   json["average"] = count == 0 ? Json() : Json(size / count);
-  json["share"] = Share(size, SizeOf(table.whole, metric));
+  if (IsBeside(row, table)) json["address_space"] = true;
+  json["share"] = Share(size, WholeOf(row, table));
   if (table.is_comparison) {
     json["size_diff"] = size - SizeOf(row.old_values, metric);
     json["count_diff"] = count - CountOf(row.old_values, metric);

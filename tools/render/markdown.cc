@@ -46,7 +46,8 @@ std::string Heading(const RenderInput& input) {
     return absl::StrCat("**memtrace** ", MarkdownText(ProcessText(after)), "  \npeak **",
                         PeakText(after), "**, now **", FormatSize(after.now_bytes), "**, ",
                         FormatCount(after.alloc_blocks), " allocations, ",
-                        MarkdownText(LostText(after)), "\n\n");
+                        MarkdownText(LostText(after)), MappedText(after).empty() ? "" : "  \n",
+                        MappedText(after), "\n\n");
   }
   const Overview before = Summarize(*input.old_profile, pick);
   return absl::StrCat("**memtrace** old: ", MarkdownText(ProcessText(before)), ", ",
@@ -71,7 +72,7 @@ std::string RowLine(const Row& row, const Table& table, SourceLines* sources) {
     absl::StrAppend(&line, " ", FormatSignedCount(count - CountOf(row.old_values, metric)), " |");
   }
   absl::StrAppend(&line, " ", FormatAverage(size, count), " | ",
-                  FormatShare(size, SizeOf(table.whole, metric)), " | ");
+                  FormatShare(size, WholeOf(row, table)), " | ");
   if (ShowsChurn(metric)) {
     absl::StrAppend(&line, FormatSize(row.values.inuse_bytes), " | ",
                     FormatShare(row.values.temporary_objects, row.values.alloc_objects), " | ");

@@ -63,7 +63,7 @@ std::vector<Line> Lines(const Profile& profile, const Table& table, int top) {
     const Metric metric = table.view.metric;
     const int64_t size = SizeOf(row.values, metric);
     lines.push_back({place, FormatSize(size), FormatCount(CountOf(row.values, metric)),
-                     FormatShare(size, SizeOf(table.whole, metric))});
+                     FormatShare(size, WholeOf(row, table))});
   }
   return lines;
 }

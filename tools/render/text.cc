@@ -22,6 +22,11 @@ std::string NotesText(const Overview& overview, const Terminal& terminal) {
   return text;
 }
 
+std::string MappedLine(const Overview& overview) {
+  const std::string text = MappedText(overview);
+  return text.empty() ? "" : absl::StrCat("          ", text, "\n");
+}
+
 std::string LostStyled(const Overview& overview, const Terminal& terminal) {
   return Styled(terminal, overview.lost > 0 ? Style::kYellow : Style::kPlain, LostText(overview));
 }
@@ -32,16 +37,28 @@ std::string Change(const char* what, int64_t before, int64_t after, const Termin
                       Styled(terminal, ChangeStyle(change), FormatSignedSize(change)), ")");
 }
 
+// Nothing where nothing has been mapped.
+std::string MappedChange(const Overview& before, const Overview& after, const Terminal& terminal) {
+  const auto change = [&](const char* what, const Values& from, const Values& to) {
+    if (from.inuse_bytes == 0 && to.inuse_bytes == 0) return std::string();
+    return absl::StrCat("          ", Change(what, from.inuse_bytes, to.inuse_bytes, terminal),
+                        "\n");
+  };
+  return absl::StrCat(change("mapped, anonymous", before.mapped, after.mapped),
+                      change("mapped, of files", before.mapped_files, after.mapped_files));
+}
+
 std::string ComparisonHeader(const RenderInput& input) {
   const std::string& pick = input.table->view.process;
   const Overview before = Summarize(*input.old_profile, pick);
   const Overview after = Summarize(*input.profile, pick);
   const Terminal& t = input.terminal;
-  return absl::StrCat(
-      Styled(t, Style::kDim, "old       "), ProcessText(before), "   ", LostStyled(before, t), "\n",
-      Styled(t, Style::kDim, "new       "), ProcessText(after), "   ", LostStyled(after, t), "\n",
-      "          ", Change("now", before.now_bytes, after.now_bytes, t), "   ",
-      Change("peak", before.peak_bytes, after.peak_bytes, t), "\n", NotesText(after, t));
+  return absl::StrCat(Styled(t, Style::kDim, "old       "), ProcessText(before), "   ",
+                      LostStyled(before, t), "\n", Styled(t, Style::kDim, "new       "),
+                      ProcessText(after), "   ", LostStyled(after, t), "\n", "          ",
+                      Change("now", before.now_bytes, after.now_bytes, t), "   ",
+                      Change("peak", before.peak_bytes, after.peak_bytes, t), "\n",
+                      MappedChange(before, after, t), NotesText(after, t));
 }
 
 std::vector<std::string> Headings(const Table& table) {
@@ -68,7 +85,7 @@ std::vector<TextCell> Figures(const Row& row, const Table& table) {
     cells.push_back({FormatSignedCount(count - CountOf(row.old_values, metric))});
   }
   cells.push_back({FormatAverage(size, count)});
-  cells.push_back({FormatShare(size, SizeOf(table.whole, metric))});
+  cells.push_back({FormatShare(size, WholeOf(row, table))});
   if (ShowsChurn(metric)) {
     cells.push_back({FormatSize(row.values.inuse_bytes)});
     cells.push_back({FormatShare(row.values.temporary_objects, row.values.alloc_objects)});
@@ -124,7 +141,8 @@ std::string RenderHeader(const Profile& profile, const std::string& pick,
                       "          peak ", Styled(terminal, Style::kBold, PeakText(overview)),
                       "   now ", Styled(terminal, Style::kBold, FormatSize(overview.now_bytes)),
                       "   ", FormatCount(overview.alloc_blocks), " allocations   ",
-                      LostStyled(overview, terminal), "\n", NotesText(overview, terminal));
+                      LostStyled(overview, terminal), "\n", MappedLine(overview),
+                      NotesText(overview, terminal));
 }
 
 std::string RenderText(const RenderInput& input) {

@@ -53,14 +53,26 @@ std::string NativePlaceText(const Place& place, GroupBy by) {
 
 namespace {
 
+struct ProcessTotals {
+  Values memory, mapped, mapped_files;
+
+  void Add(Domain domain, const Values& values) {
+    (domain == Domain::kMmap       ? mapped
+     : domain == Domain::kMmapFile ? mapped_files
+                                   : memory) += values;
+  }
+};
+
 // Figures of each process; a member of a group has its own beside the group's.
-std::vector<Values> TotalsByProcess(const Profile& profile) {
-  std::vector<Values> totals(profile.processes.size());
+std::vector<ProcessTotals> TotalsByProcess(const Profile& profile) {
+  std::vector<ProcessTotals> totals(profile.processes.size());
   for (const Sample& sample : profile.samples()) {
-    if (sample.process < totals.size()) totals[sample.process] += sample.values;
+    if (sample.process < totals.size()) totals[sample.process].Add(sample.domain, sample.values);
   }
   for (size_t i = 0; i < totals.size(); ++i) {
-    for (const DomainFigures& figures : profile.processes[i].figures) totals[i] += figures.values;
+    for (const DomainFigures& figures : profile.processes[i].figures) {
+      totals[i].Add(figures.domain, figures.values);
+    }
   }
   return totals;
 }
@@ -71,7 +83,7 @@ Overview Summarize(const Profile& profile, const std::string& pick) {
   Overview overview;
   absl::StatusOr<std::vector<uint32_t>> picked = PickProcesses(profile, pick);
   if (!picked.ok()) return overview;
-  const std::vector<Values> totals = TotalsByProcess(profile);
+  const std::vector<ProcessTotals> totals = TotalsByProcess(profile);
   std::vector<bool> wanted(profile.processes.size(), false);
   for (uint32_t i : *picked) wanted[i] = true;
   Values sum;
@@ -82,11 +94,14 @@ Overview Summarize(const Profile& profile, const std::string& pick) {
     overview.processes.push_back(&process);
     if (process.is_member() && wanted[process.added_to - 1]) continue;  // counted there
     overview.counted.push_back(&process);
-    allocations.push_back(totals[i].alloc_objects);
-    sum += totals[i];
+    allocations.push_back(totals[i].memory.alloc_objects);
+    sum += totals[i].memory;
+    overview.mapped += totals[i].mapped;
+    overview.mapped_files += totals[i].mapped_files;
     // Other programs' profiles have no measured peak; the samples are as good.
-    overview.peak_bytes +=
-        std::max(process.peak_bytes, int64_t{0}) == 0 ? totals[i].peak_bytes : process.peak_bytes;
+    overview.peak_bytes += std::max(process.peak_bytes, int64_t{0}) == 0
+                               ? totals[i].memory.peak_bytes
+                               : process.peak_bytes;
     overview.peak_bound += process.peak_bound;
     for (const LossCount& loss : process.losses) {
       LossCount& entry = losses[loss.reason];
@@ -151,6 +166,19 @@ std::string PeakText(const Overview& overview) {
   return text;
 }
 
+std::string MappedText(const Overview& overview) {
+  const auto text = [&](int64_t anonymous, int64_t files, const char* when) {
+    std::vector<std::string> parts;
+    if (anonymous > 0) parts.push_back(absl::StrCat(FormatSize(anonymous), " anonymous"));
+    if (files > 0) parts.push_back(absl::StrCat(FormatSize(files), " of files"));
+    return parts.empty() ? "" : absl::StrCat("mapped: ", absl::StrJoin(parts, ", "), when);
+  };
+  const std::string now = text(overview.mapped.inuse_bytes, overview.mapped_files.inuse_bytes, "");
+  return !now.empty()
+             ? now
+             : text(overview.mapped.peak_bytes, overview.mapped_files.peak_bytes, " at the peak");
+}
+
 std::string LostText(const Overview& overview) {
   std::string text = absl::StrCat(FormatCount(static_cast<int64_t>(overview.lost)), " lost");
   if (overview.losses.empty()) return text;
@@ -203,7 +231,9 @@ std::string PlaceText(const Place& place, GroupBy by) {
 }
 
 std::string RowText(const Row& row, GroupBy by) {
-  return row.frames.empty() ? Printable(row.label) : PlaceText(*row.frames[0], by);
+  if (!row.frames.empty()) return PlaceText(*row.frames[0], by);
+  const bool mapped = by == GroupBy::kDomain && IsAddressSpace(DomainFromName(row.label));
+  return absl::StrCat(Printable(row.label), mapped ? " (address space, not in the totals)" : "");
 }
 
 std::string DomainsText(uint32_t domains, const char* separator) {

@@ -24,6 +24,7 @@ struct Overview {
   int64_t alloc_blocks = 0;
   int64_t temporary_bytes = 0;
   int64_t temporary_blocks = 0;
+  Values mapped, mapped_files;  // address space, which is in none of the above
   uint64_t lost = 0;
   std::vector<LossCount> losses;          // by reason
   std::vector<const Process*> processes;  // all that were chosen
@@ -40,6 +41,9 @@ std::string ProcessText(const Overview& overview);
 
 // "66.8 MiB", "66.8 MiB ±64.0 KiB"
 std::string PeakText(const Overview& overview);
+
+// "mapped: 1.2 GiB anonymous, 300 MiB of files"; "" when the program has mapped nothing.
+std::string MappedText(const Overview& overview);
 
 // "0 lost"; "12 lost (region_full 12)"
 std::string LostText(const Overview& overview);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "tests/unit/tools/model/random_profile.h"
@@ -42,6 +43,9 @@ std::vector<std::string> Places(const Table& table) {
   return places;
 }
 
+const std::vector<Domain> kAllDomains = {Domain::kMalloc, Domain::kPythonMem, Domain::kPythonObj,
+                                         Domain::kMmap, Domain::kMmapFile};
+
 // Every view that the properties are tried with.
 std::vector<View> Views() {
   std::vector<View> views;
@@ -55,6 +59,8 @@ std::vector<View> Views() {
       views.push_back(view);
       view.domains = {Domain::kMalloc, Domain::kPythonObj};
       view.exclude = {"*json*"};
+      views.push_back(view);
+      view.domains = {Domain::kMmapFile, Domain::kMmap};
       views.push_back(view);
     }
   }
@@ -153,12 +159,18 @@ TEST(Aggregate, RowsSumToTheTotals) {
       const Table table = Aggregated(profile, view);
       int64_t size = 0, count = 0;
       for (const Row& row : table.rows) {
+        if (IsBeside(row, table)) continue;
         size += SizeOf(row.values, view.metric);
         count += CountOf(row.values, view.metric);
       }
       EXPECT_EQ(size, SizeOf(table.selected, view.metric));
       EXPECT_EQ(count, CountOf(table.selected, view.metric));
-      EXPECT_EQ(table.whole, profile.Totals());
+      Values whole = profile.MemoryTotals();
+      if (!view.domains.empty() && IsAddressSpace(view.domains[0])) {
+        whole = profile.Totals();
+        whole -= profile.MemoryTotals();
+      }
+      EXPECT_EQ(table.whole, whole);
       if (view.domains.empty() && view.exclude.empty()) {
         EXPECT_EQ(table.selected, table.whole);
       }
@@ -217,7 +229,8 @@ TEST(Compare, ChangesSumToTheTotals) {
   for (uint32_t seed = 0; seed < 10; ++seed) {
     const Profile a = RandomProfile(seed), b = RandomProfile(seed + 100);
     for (const View& view : Views()) {
-      const Table table = Compared(a, b, view);
+      Table table = Compared(a, b, view);
+      std::erase_if(table.rows, [&](const Row& row) { return IsBeside(row, table); });
       Change sum = {0, 0};
       for (const auto& [key, row] : Changes(table, 1)) {
         sum.first += row.first;
@@ -278,12 +291,38 @@ void ExpectFilterCommutes(const View& filter, Keep keep) {
         filtered.by = plain.by = by;
         filtered.metric = plain.metric = metric;
         filtered.own = plain.own = filter.own;
+        if (!filter.domains.empty()) plain.domains = kAllDomains;
         const auto changes = Changes(WithReadableKeys(Compared(kept_a, kept_b, plain)), 1);
         EXPECT_FALSE(changes.empty());
         EXPECT_EQ(changes, Changes(WithReadableKeys(Compared(a, b, filtered)), 1))
             << static_cast<int>(by) << " " << static_cast<int>(metric);
       }
     }
+  }
+}
+
+// A reservation of a terabyte is no memory: whoever does not ask for it does not see it, but for
+// one row by domain, which has no part in the sums.
+TEST(Aggregate, AddressSpaceIsShownWhenItIsAskedFor) {
+  Profile profile = SmallProfile();
+  const Values memory = profile.Totals();
+  profile.AddSample({0, 0, Domain::kMmap, 0, 0, {1, 1 << 30, 1, 1 << 30, 1, 1 << 30, 0, 0}});
+  profile.AddSample({0, 0, Domain::kMmapFile, 0, 0, {2, 8192, 1, 4096, 1, 4096, 0, 0}});
+  for (GroupBy by : kAllGroups) {
+    View view;
+    view.by = by;
+    const Table table = Aggregated(profile, view);
+    EXPECT_EQ(table.selected, memory);
+    EXPECT_EQ(table.whole, memory);
+    EXPECT_EQ(std::count_if(table.rows.begin(), table.rows.end(),
+                            [&](const Row& row) { return WholeOf(row, table) == 0; }),
+              by == GroupBy::kDomain ? 2 : 0);
+    view.domains = {Domain::kMmap};
+    const Table mapped = Aggregated(profile, view);
+    EXPECT_EQ(mapped.selected.inuse_bytes, 1 << 30);
+    EXPECT_EQ(mapped.whole.inuse_bytes, (1 << 30) + 4096);
+    ASSERT_EQ(mapped.rows.size(), 1u);
+    EXPECT_EQ(WholeOf(mapped.rows[0], mapped), mapped.whole.inuse_bytes);
   }
 }
 

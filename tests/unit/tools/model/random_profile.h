@@ -87,7 +87,7 @@ inline Profile RandomProfile(uint32_t seed, int samples = 200) {
     sample.node = Stack(&profile, frames);
     sample.process = pick(2);
     sample.thread = pick(2);
-    sample.domain = static_cast<Domain>(1 + pick(4));
+    sample.domain = static_cast<Domain>(1 + pick(5));
     if (sample.domain == Domain::kMalloc && pick(4) != 0) {
       sample.caller = NativeFrame(&profile, pick(2) ? "/lib/libc.so.6" : "/opt/lib/libx.so",
                                   pick(2) ? "" : "make", 0x1000 + 16 * pick(8));

@@ -5,6 +5,7 @@
 
 #include "tests/unit/tools/read/region_builder.h"
 #include "tools/model/snapshot_file.h"
+#include "tools/read/figures.h"
 
 namespace memtrace {
 namespace {
@@ -19,6 +20,12 @@ absl::StatusOr<Profile> Decode(RegionBuilder& builder, const DecodeOptions& opti
   auto region = RegionFile::FromBytes(bytes.data(), bytes.size(), "test");
   if (!region.ok()) return region.status();
   return DecodeRegion(**region, options);
+}
+
+int64_t AllocationsOf(RegionBuilder& builder) {
+  const std::string bytes = builder.Bytes();
+  auto region = RegionFile::FromBytes(bytes.data(), bytes.size(), "test");
+  return region.ok() ? CountAllocations(**region) : -1;
 }
 
 // The sample of a domain; there is one of each in these tests.
@@ -179,6 +186,27 @@ TEST(Decode, KeepsInheritedBlocksApart) {
   EXPECT_EQ(Find(*profile, Domain::kPythonMem), nullptr);
   EXPECT_EQ(profile->processes[0].inherited_bytes, 300);
   EXPECT_EQ(profile->Totals().alloc_bytes, 10021);
+}
+
+TEST(Decode, AddressSpaceIsInNoTotal) {
+  RegionBuilder builder;
+  FillSample(&builder);
+  builder.ThreadAt(0).state = static_cast<uint32_t>(ThreadState::kInherited);
+  const absl::StatusOr<Profile> without = Decode(builder);
+  const int64_t allocations = AllocationsOf(builder);
+  const uint32_t site = builder.Site(0, 0, Domain::kMmap, 1);
+  builder.CellAt(site, 1).alloc = {3, 3 << 20};
+  builder.CellAt(site, 1).free = {1, 1 << 20};
+  builder.CellAt(site, 0).alloc = {1, 4096};  // inherited
+  const absl::StatusOr<Profile> with = Decode(builder);
+  ASSERT_TRUE(with.ok()) << with.status();
+  const Process &before = without->processes[0], &after = with->processes[0];
+  EXPECT_EQ(after.peak_bytes, before.peak_bytes);
+  EXPECT_EQ(after.peak_bound, before.peak_bound);
+  EXPECT_EQ(after.inherited_bytes, before.inherited_bytes);
+  EXPECT_EQ(with->MemoryTotals(), without->MemoryTotals());
+  EXPECT_EQ(Find(*with, Domain::kMmap)->values.inuse_bytes, 2 << 20);
+  EXPECT_EQ(AllocationsOf(builder), allocations);
 }
 
 TEST(Decode, KilledBetweenTwoStoresIsReadable) {

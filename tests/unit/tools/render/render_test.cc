@@ -222,7 +222,8 @@ TEST(RenderJson, HoldsTheDocumentedFields) {
   EXPECT_EQ(json["processes"].size(), 1u);
   const Json totals = Json::parse(R"({"now_bytes": 6202400, "now_blocks": 13,
       "peak_bytes": 15000000, "peak_bound_bytes": 0, "alloc_bytes": 15600000,
-      "alloc_blocks": 74, "temporary_bytes": 64, "temporary_blocks": 1, "lost": 0})");
+      "alloc_blocks": 74, "temporary_bytes": 64, "temporary_blocks": 1, "mapped_bytes": 0,
+      "mapped_count": 0, "mapped_file_bytes": 0, "mapped_file_count": 0, "lost": 0})");
   EXPECT_EQ(json["totals"], totals);
   ASSERT_EQ(json["rows"].size(), 2u);
   const Json row = Json::parse(R"json({"file": "main.py", "path": "/home/me/app/main.py",
