@@ -16,6 +16,7 @@
 #include "interpose/memtrace.h"
 #include "interpose/os/os.h"
 #include "interpose/recorder.h"
+#include "interpose/site_tree.h"
 
 extern char** environ;
 
@@ -35,11 +36,14 @@ int NotTracing() {
               "LD_PRELOAD=libmemtrace.so");
 }
 
-// Sums f(figures) over all cells. Other threads may go on meanwhile.
+// Sums f(figures) over all cells but those of mappings. Other threads may go on meanwhile.
 template <class F>
 int64_t SumCells(F&& f) {
   int64_t sum = 0;
-  EachCell([&](uint32_t, const CellFigures& figures) { sum += f(figures); });
+  EachCell([&](uint32_t site, const CellFigures& figures) {
+    const int64_t part = f(figures);
+    if (part != 0 && !IsAddressSpace(DomainOf(site))) sum += part;
+  });
   return sum;
 }
 

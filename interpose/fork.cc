@@ -4,6 +4,7 @@
 
 #include "interpose/cells.h"
 #include "interpose/lifecycle.h"
+#include "interpose/mappings.h"
 #include "interpose/os/os.h"
 #include "interpose/python/frames.h"
 #include "interpose/recorder.h"
@@ -72,12 +73,16 @@ Inherited SumLive() {
 // A child that forks before its first event hands on what it has inherited itself.
 void BeforeFork() {
   const int saved_errno = errno;
-  if (IsRecording()) t_inherited = SumLive();
+  if (IsRecording()) {
+    HoldMappings();
+    t_inherited = SumLive();
+  }
   errno = saved_errno;
 }
 
 void AfterForkInParent() {
   const int saved_errno = errno;
+  ReleaseMappings();
   if (IsRecording()) Drop(&t_inherited);
   errno = saved_errno;
 }
@@ -85,6 +90,7 @@ void AfterForkInParent() {
 // The kernel wipes the gate's page and each thread's first one in a forked child; this does the
 // same for old kernels.
 void AfterForkInChild() {
+  ReleaseMappings();
   if (g_gate != nullptr) g_gate->state.store(Gate::kClosed, std::memory_order_relaxed);
   if (t_thread != nullptr) t_thread->busy = Busy::kClosed;
 }
@@ -110,7 +116,7 @@ int64_t BookInherited(Thread* slot0, const Inherited& inherited) {
       continue;
     }
     BookLive(cells, inherited.IdOf(i), live);
-    total += live.bytes;
+    if (!IsAddressSpace(DomainOf(inherited.IdOf(i)))) total += live.bytes;
   }
   return total;
 }
@@ -150,6 +156,7 @@ bool StartChild() {
   if (slot0 == nullptr) return false;
   BeginTotals(BookInherited(slot0, t_inherited));
   Drop(&t_inherited);
+  InheritMappings();
   DescribeProcess(/*forked=*/true);
   g_region.header()->magic.store(kRegionMagic, std::memory_order_release);
   const bool watch =

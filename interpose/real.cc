@@ -40,6 +40,12 @@ bool ResolveReal() {
   Next("free_sized", &real.free_sized);
   Next("free_aligned_sized", &real.free_aligned_sized);
   Next("dlclose", &real.dlclose);
+  Next("mmap", &real.mmap);
+  Next("mmap64", &real.mmap64);
+  Next("munmap", &real.munmap);
+  Next("mremap", &real.mremap);
+  Next("brk", &real.brk);
+  Next("sbrk", &real.sbrk);
   Next("malloc", &real.malloc);
   g_real = real;
   return real.malloc != nullptr;

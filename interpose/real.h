@@ -4,6 +4,8 @@
 #ifndef MEMTRACE_INTERPOSE_REAL_H_
 #define MEMTRACE_INTERPOSE_REAL_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -24,6 +26,13 @@ struct Real {
   void (*free_sized)(void*, size_t);
   void (*free_aligned_sized)(void*, size_t, size_t);
   int (*dlclose)(void*);
+  // hooks_mmap.cc
+  void* (*mmap)(void*, size_t, int, int, int, off_t);
+  void* (*mmap64)(void*, size_t, int, int, int, off_t);
+  int (*munmap)(void*, size_t);
+  void* (*mremap)(void*, size_t, size_t, int, ...);
+  int (*brk)(void*);
+  void* (*sbrk)(intptr_t);
 };
 extern constinit Real g_real;
 

@@ -219,7 +219,8 @@ void FreeStale(Thread* t, const void* p, uint64_t bytes) {
   }
 }
 
-// The site to count one more block at: the same, or the busy one of the same place. 0: none.
+}  // namespace
+
 uint32_t RoomySite(Thread* t, uint32_t site, uint64_t bytes) {
   if (site == 0 || IsBusySite(site)) return site;
   char* cells = CellsOf(t, site);
@@ -227,8 +228,6 @@ uint32_t RoomySite(Thread* t, uint32_t site, uint64_t bytes) {
   const uint64_t sum = SmallCellOf(cells, site)->alloc + (bytes << 8 | 1);
   return (sum & kSmallOverflow) == 0 && bytes <= kSmallBytes ? site : BusySite(t, site);
 }
-
-}  // namespace
 
 // A first block of its page, one whose small cell is full, a size that is not in the slot's code,
 // an address outside the flat table, an exact peak, ...

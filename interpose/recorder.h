@@ -59,6 +59,8 @@ void NewPeak(int64_t total);
 void Tick(Thread* t);
 // The block was marked: a code object, or a Python thread state.
 void Retire(const LiveTable::Block& block);
+// The site to count one more block at: the same, or the busy one of the same place. 0: none.
+uint32_t RoomySite(Thread* t, uint32_t site, uint64_t bytes);
 void RecordAllocSlow(Thread* t, const void* p, uint64_t bytes, uint32_t site);
 // The block, counted already, goes into the table: a large one, or one in whose way are others that
 // must be gone.
@@ -161,6 +163,20 @@ MEMTRACE_HOT void CountFree(char* cells, uint32_t site, uint64_t bytes, bool tem
   const auto one = static_cast<uint32_t>(bytes << 8 | 1);
   if (temporary) c->temporary += one;
   std::atomic_ref<uint32_t>(c->free).store(c->free + one, std::memory_order_relaxed);
+}
+
+// A part of a block is gone, and the block is not.
+inline void CountPart(char* cells, uint32_t site, uint64_t bytes) {
+  if (IsBusySite(site)) {
+    Cell* c = FullCell(cells, site);
+    KeepPeak(c);
+    *reinterpret_cast<Pair*>(&c->free) += Pair{0, bytes};
+    return;
+  }
+  SmallCell* c = SmallCellOf(cells, site);
+  KeepSmallPeak(cells, c, site);
+  const auto part = static_cast<uint32_t>(bytes << 8);
+  std::atomic_ref<uint32_t>(c->free).store(c->free + part, std::memory_order_relaxed);
 }
 
 // -------------------------------------------------------------------------------------------------

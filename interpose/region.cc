@@ -213,8 +213,9 @@ bool Region::CopyTo(os::RegionFile* file) const {
        {kStrings, kCodes, kFrames, kNodes, kSites, kBusySites, kThreads, kModules, kNativeNodes}) {
     if (!CopySection(*file, id)) return false;
   }
-  // Cells stay the parent's; the child's own start empty in the same extents.
-  for (SectionId id : {kCellOwners, kCells, kSmallOwners, kSmallCells}) {
+  // Cells stay the parent's; the child's own start empty in the same extents. So do its mappings:
+  // the parent goes on changing its own.
+  for (SectionId id : {kCellOwners, kCells, kSmallOwners, kSmallCells, kMappings}) {
     header->sections[id].used.store(0);
   }
   return true;

@@ -231,6 +231,8 @@ static SiteRecord* RecordOf(uint32_t site) {
                           : g_region.At<SiteRecord>(kSites, site);
 }
 
+Domain DomainOf(uint32_t site) { return static_cast<Domain>(RecordOf(site)->domain()); }
+
 static uint32_t Publish(uint32_t site, SiteRecord record) {
   if (site != 0) Publish(&RecordOf(site)->word, record.word);
   return site;
@@ -289,12 +291,6 @@ static uint32_t InternBusySite(Thread* t, SiteRecord record) {
   return id != 0 ? g_busy_sites.Insert(HashOf(record), id, same) : 0;
 }
 
-// Whether the site was made by InternPythonSite.
-static bool IsPythonOnly(SiteRecord record) {
-  return (record.domain() == static_cast<uint32_t>(Domain::kPythonMem) ||
-          record.domain() == static_cast<uint32_t>(Domain::kPythonObj));
-}
-
 // Places in caches that still name the small site come here again, and are told again.
 uint32_t BusySite(Thread* t, uint32_t site) {
   const int saved_errno = errno;
@@ -305,7 +301,7 @@ uint32_t BusySite(Thread* t, uint32_t site) {
     if (g_native && t->native != nullptr) {
       uint64_t& word = t->native->sites[record.caller()];
       if ((word & 0xffffff) == site) word += busy - site;
-    } else if (IsPythonOnly(record)) {
+    } else if (IsPythonDomain(static_cast<Domain>(record.domain()))) {
       for (uint32_t& known : t->top_info->sites) known = known == site ? busy : known;
       uint32_t* place = PythonPlace(t, record.node(), record.domain());
       if (place != nullptr) *place = busy;

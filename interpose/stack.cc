@@ -30,10 +30,10 @@ __attribute__((noinline)) uint32_t SiteSlow(Thread* t, uint32_t node, Domain dom
   uint32_t site;
   if (g_native) {
     site = InternSiteOfStacks(t, node, static_cast<uint32_t>(caller), domain);
-  } else if (domain == Domain::kMalloc) {
-    site = InternSite(t, node, NativeFrame(t, caller), domain);
-  } else {
+  } else if (IsPythonDomain(domain)) {
     site = InternPythonSite(t, node, domain);
+  } else {
+    site = InternSite(t, node, NativeFrame(t, caller), domain);
   }
   errno = saved_errno;
   return site;

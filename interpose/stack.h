@@ -36,13 +36,13 @@ inline uint32_t FindSite(Thread* t, uint32_t node, Domain domain, uintptr_t call
   return e->site;
 }
 
-// Site of an allocation in Domain::kMalloc; caller: the return address of malloc. Without
-// native stacks, which are the hooks' business.
-inline uint32_t MallocSiteHere(Thread* t, uintptr_t caller) {
+// Site of an allocation outside Python's domains; caller: the return address of malloc, mmap, ...
+// Without native stacks, which are the hooks' business.
+inline uint32_t MallocSiteHere(Thread* t, uintptr_t caller, Domain domain = Domain::kMalloc) {
   const uint32_t changed = g_modules_changed.load(std::memory_order_relaxed);
   if (__builtin_expect(t->seen_modules != changed, 0)) ForgetCallers(t);
   const uint32_t node = python::g_reader.node == nullptr ? 0 : PythonNode(t);
-  return FindSite(t, node, Domain::kMalloc, caller);
+  return FindSite(t, node, domain, caller);
 }
 
 // In one of Python's domains (kPythonMem, kPythonObj). 0 when the site could not be made (region

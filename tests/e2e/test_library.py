@@ -31,6 +31,8 @@ LIBC_NAMES = {
     "mmap64",
     "munmap",
     "mremap",
+    "brk",
+    "sbrk",
 }
 # Every replaceable operator new and delete: scalar and array, nothrow, aligned, sized.
 OPERATORS = {
@@ -53,10 +55,6 @@ REQUIRED = (
         "free_aligned_sized",
         "dlclose",
         "mlockall",
-        "mmap",
-        "mmap64",
-        "munmap",
-        "mremap",
     }
 ) | OPERATORS
 
