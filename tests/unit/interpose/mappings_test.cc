@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <iostream>
 #include <map>
 #include <random>
 #include <thread>
@@ -296,6 +297,10 @@ TEST(Mappings, AForkedChildInheritsThem) {
                        f.inherited_objects == 1 && f.alloc_objects == 0 && f.free_objects == 0 &&
                        f.free_bytes == static_cast<int64_t>(3 * kPage) && RegionTotal() == 0 &&
                        published == std::map<uint64_t, uint64_t>{{0, 2}, {5, 5}};
+    if (!right) {
+      std::cout << f << ", total " << RegionTotal() << ", " << ::testing::PrintToString(published)
+                << std::endl;
+    }
     _exit(right ? 0 : 1);
   }
   int status = 0;

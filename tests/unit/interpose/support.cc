@@ -135,7 +135,7 @@ Cell Widened(const SmallBlock& block, uint32_t i) {
 using All = std::map<Place, Figures>;
 
 void AddSite(const SiteRecord& site, uint32_t thread, const Cell& cell, All* all) {
-  if (cell.alloc.objects == 0 && cell.free.objects == 0) return;
+  if (cell.alloc.objects == 0 && cell.free.objects == 0 && cell.free.bytes == 0) return;
   EXPECT_NE(site.domain(), 0u);
   const auto* caller = g_region.At<FrameRecord>(kFrames, site.caller());
   AddCell(cell, thread == 0,
