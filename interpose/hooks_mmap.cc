@@ -23,11 +23,8 @@ namespace {
 // then.
 bool Resolved() { return __builtin_expect(g_real.malloc != nullptr, 1) || ResolveReal(); }
 
-#define MEMTRACE_CALL                                               \
-  HookCall {                                                        \
-    reinterpret_cast<uintptr_t>(__builtin_return_address(0)),       \
-        __builtin_frame_address(0)                                  \
-  }
+#define MEMTRACE_CALL \
+  HookCall { reinterpret_cast<uintptr_t>(__builtin_return_address(0)), __builtin_frame_address(0) }
 
 void* KernelMmap(void* address, size_t bytes, int protection, int flags, int fd, off_t offset) {
   return reinterpret_cast<void*>(syscall(SYS_mmap, address, bytes, protection, flags, fd, offset));

@@ -365,8 +365,8 @@ Remapping BeginRemap(const HookCall& call, const void* address) {
   return remapping;
 }
 
-void RecordRemap(const HookCall& call, const Remapping& remapping, const void* old, size_t old_bytes,
-                 const void* address, size_t bytes) {
+void RecordRemap(const HookCall& call, const Remapping& remapping, const void* old,
+                 size_t old_bytes, const void* address, size_t bytes) {
   Event event(call.caller);
   Thread* t = event.thread();
   if (t == nullptr) return;

@@ -56,8 +56,8 @@ struct Remapping {
 };
 Remapping BeginRemap(const HookCall& call, const void* address);
 // old_bytes 0: the old range stays.
-void RecordRemap(const HookCall& call, const Remapping& remapping, const void* old, size_t old_bytes,
-                 const void* address, size_t bytes);
+void RecordRemap(const HookCall& call, const Remapping& remapping, const void* old,
+                 size_t old_bytes, const void* address, size_t bytes);
 
 // Around fork(): no other thread is in the midst of a change meanwhile.
 void HoldMappings();

@@ -142,13 +142,13 @@ class Driver {
     const Range r = Any();
     const Place place = AnyPlace();
     const uint64_t bytes = r.pages * kPage - random_() % kPage;  // rounded up
-    RecordMap(place.second, Address(r.start), bytes, place.first);
+    RecordMap({place.second, nullptr}, Address(r.start), bytes, place.first);
     model_.Map(place, r.start, r.pages);
   }
 
   void Unmap() {
     const Range r = Any();
-    RecordUnmap(0x9000, Address(r.start), r.pages * kPage, MappingAge());
+    RecordUnmap({0x9000, nullptr}, Address(r.start), r.pages * kPage, MappingAge());
     model_.Unmap(r.start, r.pages);
   }
 
@@ -160,8 +160,8 @@ class Driver {
     if (moved && to.start < from.start + from.pages && from.start < to.start + to.pages) return;
     const bool doubled = moved && random_() % 4 == 0;
     const Place place = {Domain::kNone, 0x5000 + random_() % 3 * 16};
-    const Remapping remapping = BeginRemap(place.second, Address(from.start));
-    RecordRemap(place.second, remapping, Address(from.start), doubled ? 0 : from.pages * kPage,
+    const Remapping remapping = BeginRemap({place.second, nullptr}, Address(from.start));
+    RecordRemap({place.second, nullptr}, remapping, Address(from.start), doubled ? 0 : from.pages * kPage,
                 Address(to.start), to.pages * kPage);
     const Block* block = model_.At(from.start);
     const Place there = {block != nullptr ? block->place.first : Domain::kNone, place.second};
@@ -194,10 +194,10 @@ TEST(Mappings, AreThoseOfAModelOfPages) {
 TEST(Mappings, WhatIsYoungerThanAnUnmappingStays) {
   MEMTRACE_ISOLATED();
   const Place first = {Domain::kMmap, 0x1000}, second = {Domain::kMmap, 0x2000};
-  RecordMap(first.second, Address(0), kPage, first.first);
+  RecordMap({first.second, nullptr}, Address(0), kPage, first.first);
   const uint64_t age = MappingAge();  // the kernel unmaps it, and maps it again for somebody else
-  RecordMap(second.second, Address(0), kPage, second.first);
-  RecordUnmap(0x9000, Address(0), kPage, age);
+  RecordMap({second.second, nullptr}, Address(0), kPage, second.first);
+  RecordUnmap({0x9000, nullptr}, Address(0), kPage, age);
   auto figures = RegionFigures();
   EXPECT_EQ(figures[first].live_objects(), 0);
   EXPECT_EQ(figures[second].live_objects(), 1);
@@ -207,10 +207,10 @@ TEST(Mappings, WhatIsYoungerThanAnUnmappingStays) {
 // The same for a mapping that is moved away.
 TEST(Mappings, WhatIsYoungerThanAMoveStays) {
   MEMTRACE_ISOLATED();
-  RecordMap(0x1000, Address(0), kPage, Domain::kMmapFile);
-  const Remapping remapping = BeginRemap(0x3000, Address(0));
-  RecordMap(0x2000, Address(0), kPage, Domain::kMmap);
-  RecordRemap(0x3000, remapping, Address(0), kPage, Address(7), kPage);
+  RecordMap({0x1000, nullptr}, Address(0), kPage, Domain::kMmapFile);
+  const Remapping remapping = BeginRemap({0x3000, nullptr}, Address(0));
+  RecordMap({0x2000, nullptr}, Address(0), kPage, Domain::kMmap);
+  RecordRemap({0x3000, nullptr}, remapping, Address(0), kPage, Address(7), kPage);
   auto figures = RegionFigures();
   EXPECT_EQ(figures[Place(Domain::kMmapFile, 0x1000)].live_objects(), 0);
   EXPECT_EQ(figures[Place(Domain::kMmap, 0x2000)].live_objects(), 1);
@@ -220,11 +220,11 @@ TEST(Mappings, WhatIsYoungerThanAMoveStays) {
 // Inside an allocation hook: kept and published, but nobody's.
 TEST(Mappings, AllocatorsHaveNoFigures) {
   MEMTRACE_ISOLATED();
-  RecordMap(0x1000, Address(0), kPage, Domain::kMmap);  // the thread is known now
+  RecordMap({0x1000, nullptr}, Address(0), kPage, Domain::kMmap);  // the thread is known now
   t_thread->busy = Busy::kAllocating;
-  RecordMap(0x2000, Address(10), 5 * kPage, Domain::kMmap);
-  RecordUnmap(0x2000, Address(11), kPage, MappingAge());
-  RecordUnmap(0x2000, Address(0), kPage, MappingAge());
+  RecordMap({0x2000, nullptr}, Address(10), 5 * kPage, Domain::kMmap);
+  RecordUnmap({0x2000, nullptr}, Address(11), kPage, MappingAge());
+  RecordUnmap({0x2000, nullptr}, Address(0), kPage, MappingAge());
   EXPECT_EQ(t_thread->busy, Busy::kAllocating);
   t_thread->busy = t_thread->rest;
   const auto figures = RegionFigures();
@@ -243,20 +243,20 @@ TEST(Mappings, AllocatorsHaveNoFigures) {
 
 TEST(Mappings, InTheRecorderAreDroppedAndCounted) {
   MEMTRACE_ISOLATED();
-  RecordMap(0x1000, Address(0), kPage, Domain::kMmap);
+  RecordMap({0x1000, nullptr}, Address(0), kPage, Domain::kMmap);
   t_thread->busy = Busy::kRecording;  // as in a signal handler that came in between
-  RecordMap(0x2000, Address(10), kPage, Domain::kMmap);
+  RecordMap({0x2000, nullptr}, Address(10), kPage, Domain::kMmap);
   t_thread->busy = t_thread->rest;
   EXPECT_EQ(g_region.header()->lost[static_cast<int>(Loss::kReentrant)].events.load(), 1u);
   EXPECT_EQ(RegionFigures().size(), 1u);
 }
 
-void MapInHandler(int) { RecordMap(0x2000, Address(10), kPage, Domain::kMmap); }
+void MapInHandler(int) { RecordMap({0x2000, nullptr}, Address(10), kPage, Domain::kMmap); }
 
 // A handler that maps while its thread has the table runs when it is given back.
 TEST(Mappings, SignalsWaitForTheTable) {
   MEMTRACE_ISOLATED();
-  RecordMap(0x1000, Address(0), kPage, Domain::kMmap);
+  RecordMap({0x1000, nullptr}, Address(0), kPage, Domain::kMmap);
   ASSERT_NE(signal(SIGUSR1, MapInHandler), SIG_ERR);
   HoldMappings();
   raise(SIGUSR1);
@@ -270,10 +270,10 @@ TEST(Mappings, SignalsWaitForTheTable) {
 // others a second, once.
 TEST(Mappings, ATableThatIsNeverFreeIsGivenUp) {
   MEMTRACE_ISOLATED();
-  RecordMap(0x1000, Address(0), kPage, Domain::kMmap);
+  RecordMap({0x1000, nullptr}, Address(0), kPage, Domain::kMmap);
   std::thread(HoldMappings).join();
   const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < 1000; ++i) RecordMap(0x2000, Address(10), kPage, Domain::kMmap);
+  for (int i = 0; i < 1000; ++i) RecordMap({0x2000, nullptr}, Address(10), kPage, Domain::kMmap);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
   EXPECT_EQ(Lost(), 1000u);
   EXPECT_EQ(LostBytes(), 1000 * kPage);
@@ -283,10 +283,10 @@ TEST(Mappings, ATableThatIsNeverFreeIsGivenUp) {
 TEST(Mappings, AForkedChildInheritsThem) {
   MEMTRACE_ISOLATED();
   const Place place = {Domain::kMmap, 0x1000};
-  RecordMap(place.second, Address(0), 10 * kPage, place.first);
+  RecordMap({place.second, nullptr}, Address(0), 10 * kPage, place.first);
   const pid_t child = fork();
   if (child == 0) {
-    RecordUnmap(0x9000, Address(2), 3 * kPage, MappingAge());
+    RecordUnmap({0x9000, nullptr}, Address(2), 3 * kPage, MappingAge());
     const Figures f = RegionFigures()[place];
     std::map<uint64_t, uint64_t> published;
     for (uint64_t i = 0; i < g_region.header()->sections[kMappings].used.load(); ++i) {
@@ -316,13 +316,13 @@ TEST(Mappings, OfManyThreadsAddUp) {
   for (uint64_t n = 0; n < 8; ++n) {
     threads.emplace_back([n] {
       for (uint64_t i = 0; i < 2000; ++i) {
-        RecordMap(0x1000 + n * 16, Address(n * 1000 + i % 100), kPage, Domain::kMmap);
-        RecordUnmap(0x9000, Address((n + 1) % 8 * 1000 + i % 100), kPage, MappingAge());
+        RecordMap({0x1000 + n * 16, nullptr}, Address(n * 1000 + i % 100), kPage, Domain::kMmap);
+        RecordUnmap({0x9000, nullptr}, Address((n + 1) % 8 * 1000 + i % 100), kPage, MappingAge());
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  RecordUnmap(0x9000, Address(0), 8000 * kPage, MappingAge());
+  RecordUnmap({0x9000, nullptr}, Address(0), 8000 * kPage, MappingAge());
   int64_t made = 0;
   for (const auto& [place, f] : RegionFigures()) {
     made += f.alloc_objects;
