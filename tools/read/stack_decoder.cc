@@ -21,7 +21,8 @@ StackDecoder::StackDecoder(const RegionFile& region, const std::vector<Module>& 
       frames_(region, kFrames),
       codes_(region, kCodes) {
   node_ids_.push_back(0);
-  frame_ids_[0] = 0;
+  frame_list_.push_back(0);
+  frame_ids_[0] = {0, 1};
   string_ids_[0] = 0;
 }
 
@@ -64,35 +65,51 @@ absl::StatusOr<NodeId> StackDecoder::Node(uint32_t node) {
     node_ids_.resize(std::max<size_t>(node + size_t{1}, node_ids_.size() * 2), kUnknown);
   }
   for (; !climbed_.empty(); climbed_.pop_back()) {
-    absl::StatusOr<FrameId> frame = Frame(climbed_.back().second);
-    if (!frame.ok()) return frame.status();
-    parent = profile_->InternNode(parent, *frame);
+    absl::StatusOr<absl::Span<const FrameId>> frames = Frames(climbed_.back().second);
+    if (!frames.ok()) return frames.status();
+    for (size_t i = frames->size(); i-- > 0;) parent = profile_->InternNode(parent, (*frames)[i]);
     node_ids_[climbed_.back().first] = parent;
   }
   return parent;
 }
 
 absl::StatusOr<FrameId> StackDecoder::Frame(uint32_t frame) {
-  if (auto it = frame_ids_.find(frame); it != frame_ids_.end()) return it->second;
+  absl::StatusOr<absl::Span<const FrameId>> frames = Frames(frame);
+  if (!frames.ok()) return frames.status();
+  return frames->back();
+}
+
+absl::StatusOr<absl::Span<const FrameId>> StackDecoder::Frames(uint32_t frame) {
+  auto it = frame_ids_.find(frame);
+  if (it == frame_ids_.end()) {
+    const auto first = static_cast<uint32_t>(frame_list_.size());
+    if (absl::Status s = AddFrames(frame); !s.ok()) return s;
+    const auto count = static_cast<uint32_t>(frame_list_.size()) - first;
+    it = frame_ids_.emplace(frame, std::make_pair(first, count)).first;
+  }
+  return absl::MakeConstSpan(frame_list_).subspan(it->second.first, it->second.second);
+}
+
+// To the end of frame_list_.
+absl::Status StackDecoder::AddFrames(uint32_t frame) {
   FrameRecord record;
   if (frame >= frames_.Count() || !frames_.Copy(frame, &record)) {
     return Damaged(absl::StrFormat("frame %d is outside the file", frame));
   }
   const uint32_t owner = record.kind_owner & 0x0fffffff;
-  absl::StatusOr<FrameId> id = 0;
   switch (static_cast<FrameKind>(record.kind_owner >> 28)) {
-    case FrameKind::kPython:
-      id = PythonFrame(record, owner);
-      break;
+    case FrameKind::kPython: {
+      absl::StatusOr<FrameId> id = PythonFrame(record, owner);
+      if (!id.ok()) return id.status();
+      frame_list_.push_back(*id);
+      return absl::OkStatus();
+    }
     case FrameKind::kNative:
-      id = NativeFrame(record, owner);
-      break;
+      return AddNativeFrames(record, owner);
     default:
       return Damaged(
           absl::StrFormat("frame %d is of unknown kind %d", frame, record.kind_owner >> 28));
   }
-  if (id.ok()) frame_ids_[frame] = *id;
-  return id;
 }
 
 absl::StatusOr<FrameId> StackDecoder::PythonFrame(const FrameRecord& record, uint32_t code) {
@@ -112,25 +129,30 @@ absl::StatusOr<FrameId> StackDecoder::PythonFrame(const FrameRecord& record, uin
   return profile_->InternFrame(frame);
 }
 
-absl::StatusOr<FrameId> StackDecoder::NativeFrame(const FrameRecord& record, uint32_t module) {
+absl::Status StackDecoder::AddNativeFrames(const FrameRecord& record, uint32_t module) {
   memtrace::Frame frame;
   frame.kind = FrameKind::kNative;
   frame.address = record.address;
-  if (module == 0) return profile_->InternFrame(frame);
+  if (module == 0) {
+    frame_list_.push_back(profile_->InternFrame(frame));
+    return absl::OkStatus();
+  }
   if (module >= modules_.size()) {
     return Damaged(absl::StrFormat("module %d is not there", module));
   }
-  NativeSymbol symbol;
-  if (symbolizer_ != nullptr) symbol = symbolizer_->Resolve(modules_[module], record.address);
-  const std::string& path = modules_[module].path;
-  frame.module = profile_->InternString(path);
-  frame.line = symbol.line;
-  Function function;
-  function.name = profile_->InternString(symbol.function);
-  function.filename = symbol.file.empty() ? frame.module : profile_->InternString(symbol.file);
-  function.start_line = symbol.start_line;
-  frame.function = profile_->InternFunction(function);
-  return profile_->InternFrame(frame);
+  NativeFrames symbols(1);
+  if (symbolizer_ != nullptr) symbols = symbolizer_->Resolve(modules_[module], record.address);
+  frame.module = profile_->InternString(modules_[module].path);
+  for (const NativeSymbol& symbol : symbols) {
+    frame.line = symbol.line;
+    Function function;
+    function.name = profile_->InternString(symbol.function);
+    function.filename = symbol.file.empty() ? frame.module : profile_->InternString(symbol.file);
+    function.start_line = symbol.start_line;
+    frame.function = profile_->InternFunction(function);
+    frame_list_.push_back(profile_->InternFrame(frame));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace memtrace

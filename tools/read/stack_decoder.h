@@ -13,6 +13,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "tools/model/profile.h"
 #include "tools/read/region_file.h"
 #include "tools/read/section_view.h"
@@ -27,14 +28,19 @@ class StackDecoder {
                Profile* profile);
 
   absl::StatusOr<NodeId> Node(uint32_t node);
+  // The frame as one: of native code the function that exists in machine code.
   absl::StatusOr<FrameId> Frame(uint32_t frame);
+  // All that the frame stands for, innermost first: native code has the calls that were inlined
+  // there, too. Valid until the next call.
+  absl::StatusOr<absl::Span<const FrameId>> Frames(uint32_t frame);
 
  private:
   static constexpr NodeId kUnknown = UINT32_MAX;
 
   NodeId Known(uint32_t node) const { return node < node_ids_.size() ? node_ids_[node] : kUnknown; }
   absl::StatusOr<FrameId> PythonFrame(const FrameRecord& record, uint32_t code);
-  absl::StatusOr<FrameId> NativeFrame(const FrameRecord& record, uint32_t module);
+  absl::Status AddNativeFrames(const FrameRecord& record, uint32_t module);
+  absl::Status AddFrames(uint32_t frame);
   absl::StatusOr<StringId> Text(uint32_t id);
   absl::Status Damaged(const std::string& what) const;
 
@@ -49,7 +55,9 @@ class StackDecoder {
   // is in the file.
   std::vector<NodeId> node_ids_;
   std::vector<std::pair<uint32_t, uint32_t>> climbed_;  // node, frame; kept for its memory
-  absl::flat_hash_map<uint32_t, FrameId> frame_ids_;
+  // By frame of the region: where its frames are in frame_list_, and how many.
+  absl::flat_hash_map<uint32_t, std::pair<uint32_t, uint32_t>> frame_ids_;
+  std::vector<FrameId> frame_list_;
   absl::flat_hash_map<uint32_t, StringId> string_ids_;
   uint64_t text_bytes_ = 0;  // of those
 };

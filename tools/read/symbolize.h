@@ -8,10 +8,13 @@
 // Invariants
 //  1. A file whose build-id is not the recorded one gives no names: they would be wrong.
 //  2. An address is a return address; it is looked up one byte earlier, in the call itself.
-//  3. The function is the one that exists in machine code, and the line is the one within it, also
-//     where the call was inlined into it.
+//  3. What was inlined there comes first, innermost first; the last frame is the function that
+//  exists
+//     in machine code, with the line within it that the call was inlined to. With symbol tables
+//     alone there is only that function.
 //  4. Names are demangled, and Rust's hashes are left out, so that they compare across builds.
-//  5. When the time given to it is up, it goes on with symbol tables alone.
+//  5. When the time given to it is up, it goes on with symbol tables alone. Only its own work
+//  counts.
 //
 // Threading: none; one Symbolizer belongs to one thread.
 
@@ -25,21 +28,16 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "tools/model/profile.h"
+#include "tools/read/native_symbol.h"
 
 namespace memtrace {
-
-struct NativeSymbol {
-  std::string function;    // empty: unknown
-  std::string file;        // empty: no line information
-  int64_t line = 0;        // 0: unknown
-  int64_t start_line = 0;  // of the function
-};
 
 class Symbolizer {
  public:
   virtual ~Symbolizer() = default;
-  // `address` is relative to the module's load bias, as in the file's own symbol table.
-  virtual NativeSymbol Resolve(const Module& module, uint64_t address) = 0;
+  // `address` is relative to the module's load bias, as in the file's own symbol table. At least
+  // one frame, without a name where nothing is known.
+  virtual NativeFrames Resolve(const Module& module, uint64_t address) = 0;
 };
 
 // One that looks into the files on disk.

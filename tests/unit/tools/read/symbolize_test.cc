@@ -25,6 +25,25 @@ __attribute__((noinline)) void* CallsKnownFunction() {
 }
 constexpr int kCallLine = __LINE__ - 4;
 
+// Three calls in one place of the machine code.
+struct Inlined {
+  __attribute__((always_inline)) void* Inner() { return KnownFunction(); }  // inner line
+};
+namespace {
+__attribute__((always_inline)) inline void* Middle(Inlined* inlined) {
+  return inlined->Inner();  // middle line
+}
+}  // namespace
+constexpr int kInnerLine = __LINE__ - 7;
+constexpr int kMiddleLine = __LINE__ - 4;
+
+__attribute__((noinline)) void* Outer(Inlined* inlined) {
+  void* address = Middle(inlined);  // outer line
+  asm volatile("" : : "r"(address) : "memory");
+  return address;
+}
+constexpr int kOuterLine = __LINE__ - 4;
+
 Module OwnModule() {
   Dl_info info = {};
   dladdr(reinterpret_cast<void*>(&KnownFunction), &info);
@@ -39,17 +58,39 @@ Module OwnModule() {
 TEST(Symbolize, FindsFunctionFileAndLine) {
   const Module module = OwnModule();
   const uint64_t address = reinterpret_cast<uint64_t>(CallsKnownFunction()) - module.bias;
-  const NativeSymbol symbol = MakeSymbolizer()->Resolve(module, address);
+  const NativeFrames frames = MakeSymbolizer()->Resolve(module, address);
+  ASSERT_EQ(frames.size(), 1);
+  const NativeSymbol& symbol = frames[0];
   EXPECT_THAT(symbol.function, HasSubstr("CallsKnownFunction()"));
   EXPECT_THAT(symbol.file, EndsWith("symbolize_test.cc"));
   EXPECT_EQ(symbol.line, kCallLine);
   EXPECT_GT(symbol.start_line, 0);
 }
 
+TEST(Symbolize, InlinedCallsComeFirst) {
+  const Module module = OwnModule();
+  Inlined inlined;
+  const uint64_t address = reinterpret_cast<uint64_t>(Outer(&inlined)) - module.bias;
+  const NativeFrames frames = MakeSymbolizer()->Resolve(module, address);
+  ASSERT_EQ(frames.size(), 3);
+  EXPECT_THAT(frames[0].function, HasSubstr("Inlined::Inner"));
+  EXPECT_THAT(frames[1].function, HasSubstr("(anonymous namespace)::Middle"));
+  EXPECT_THAT(frames[2].function, HasSubstr("Outer("));
+  EXPECT_EQ(frames[0].line, kInnerLine);
+  EXPECT_EQ(frames[1].line, kMiddleLine);
+  EXPECT_EQ(frames[2].line, kOuterLine);
+  for (const NativeSymbol& frame : frames) {
+    EXPECT_THAT(frame.file, EndsWith("symbolize_test.cc"));
+    EXPECT_GT(frame.start_line, 0);
+  }
+}
+
 TEST(Symbolize, GoesOnWithSymbolTablesWhenTimeIsUp) {
   const Module module = OwnModule();
   const uint64_t address = reinterpret_cast<uint64_t>(CallsKnownFunction()) - module.bias;
-  const NativeSymbol symbol = MakeSymbolizer(absl::ZeroDuration())->Resolve(module, address);
+  const NativeFrames frames = MakeSymbolizer(absl::ZeroDuration())->Resolve(module, address);
+  ASSERT_EQ(frames.size(), 1);
+  const NativeSymbol& symbol = frames[0];
   EXPECT_THAT(symbol.function, HasSubstr("CallsKnownFunction()"));
   EXPECT_EQ(symbol.line, 0);
 }
@@ -58,14 +99,14 @@ TEST(Symbolize, AnotherBuildOfTheFileGivesNoNames) {
   Module module = OwnModule();
   const uint64_t address = reinterpret_cast<uint64_t>(CallsKnownFunction()) - module.bias;
   module.build_id = "0123456789abcdef";
-  EXPECT_EQ(MakeSymbolizer()->Resolve(module, address).function, "");
+  EXPECT_EQ(MakeSymbolizer()->Resolve(module, address).at(0).function, "");
 }
 
 TEST(Symbolize, WhatIsNoElfFileGivesNoNames) {
   for (const char* path : {"/no/such/file", "/dev/zero", "/etc/passwd", "/tmp", "", "[vdso]"}) {
     Module module;
     module.path = path;
-    EXPECT_EQ(MakeSymbolizer()->Resolve(module, 4096).function, "") << path;
+    EXPECT_EQ(MakeSymbolizer()->Resolve(module, 4096).at(0).function, "") << path;
   }
 }
 
