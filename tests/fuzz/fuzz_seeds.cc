@@ -57,11 +57,13 @@ class Corpus {
 };
 
 void AddBuilt(Corpus* corpus) {
-  testing::RegionBuilder sample, rich;
+  testing::RegionBuilder sample, rich, mixed;
   testing::FillSample(&sample);
   corpus->AddRegion("sample", sample.Bytes());
   testing::FillRich(&rich);
   corpus->AddRegion("rich", rich.Bytes());
+  testing::FillMixed(&mixed);
+  corpus->AddRegion("mixed", mixed.Bytes());
   corpus->AddSnapshot("small", *SnapshotBytes(SmallProfile()));
   corpus->AddSnapshot("random", *SnapshotBytes(RandomProfile(1, 30)));
   WriteOptions strict;

@@ -60,6 +60,10 @@ void AddFigures(const Process& process, Process* group) {
   group->peak_bound += process.peak_bound;
   group->inherited_bytes += process.inherited_bytes;
   group->flags |= process.flags;
+  if (group->unwind_method.empty()) group->unwind_method = process.unwind_method;
+  group->stacks_checked += process.stacks_checked;
+  group->stacks_different += process.stacks_different;
+  group->stacks_cut += process.stacks_cut;
   group->start_realtime_ns = std::min(group->start_realtime_ns, process.start_realtime_ns);
   if (group->parent_pid != process.parent_pid) group->parent_pid = 0;
   AddLosses(process.losses, group);

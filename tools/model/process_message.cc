@@ -102,6 +102,10 @@ void ToProto(const Process& process, pprof::Process* out) {
   out->set_group_size(process.group_size);
   out->set_added_to(process.added_to);
   for (const DomainFigures& figures : process.figures) ToProto(figures, out->add_figures());
+  out->set_unwind_method(process.unwind_method);
+  out->set_stacks_checked(process.stacks_checked);
+  out->set_stacks_different(process.stacks_different);
+  out->set_stacks_cut(process.stacks_cut);
 }
 
 absl::StatusOr<Process> FromProto(const pprof::Process& in) {
@@ -129,6 +133,10 @@ absl::StatusOr<Process> FromProto(const pprof::Process& in) {
   out.stack_depth = in.stack_depth();
   out.flags = in.flags();
   out.inherited_bytes = in.inherited_bytes();
+  out.unwind_method = in.unwind_method();
+  out.stacks_checked = in.stacks_checked();
+  out.stacks_different = in.stacks_different();
+  out.stacks_cut = in.stacks_cut();
   for (const pprof::Thread& t : in.thread()) {
     out.threads.push_back({t.tid(), t.name(), t.users(), t.ended()});
   }

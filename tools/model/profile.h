@@ -128,13 +128,17 @@ struct Process {
   int64_t start_realtime_ns = 0;
   int64_t duration_ns = 0;  // until the end, or until the snapshot
   EndKind end = EndKind::kUnknown;
-  int end_status = 0;            // exit status, or signal number
-  int64_t peak_bytes = 0;        // as measured; equals the sum of peak_bytes within peak_bound
-  int64_t peak_bound = 0;        // 0: exact
-  int64_t peak_elapsed_ns = -1;  // when, -1: unknown
-  uint32_t stack_depth = 0;      // 0: whole stacks
-  uint32_t flags = 0;            // RegionFlag
-  int64_t inherited_bytes = 0;   // live at fork, still live, owned by the parent; not in samples
+  int end_status = 0;             // exit status, or signal number
+  int64_t peak_bytes = 0;         // as measured; equals the sum of peak_bytes within peak_bound
+  int64_t peak_bound = 0;         // 0: exact
+  int64_t peak_elapsed_ns = -1;   // when, -1: unknown
+  uint32_t stack_depth = 0;       // 0: whole stacks
+  uint32_t flags = 0;             // RegionFlag
+  int64_t inherited_bytes = 0;    // live at fork, still live, owned by the parent; not in samples
+  std::string unwind_method;      // how native stacks were taken; empty: they were not
+  uint64_t stacks_checked = 0;    // native stacks compared with a full unwinding,
+  uint64_t stacks_different = 0;  // of those: not the same
+  uint64_t stacks_cut = 0;        // native stacks that end before the thread's outermost frame
   std::vector<Thread> threads;
   std::vector<LossCount> losses;  // nonzero ones only
   std::vector<TimelineBucket> timeline;

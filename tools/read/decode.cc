@@ -13,6 +13,7 @@
 #include "tools/read/figures.h"
 #include "tools/read/section_view.h"
 #include "tools/read/stack_decoder.h"
+#include "tools/read/stack_merger.h"
 
 namespace memtrace {
 namespace {
@@ -81,11 +82,15 @@ absl::Status Decoder::ReadIdentity() {
   process_.stack_depth = header_.stack_depth;
   process_.flags = header_.flags.load(std::memory_order_relaxed);
   process_.python = PythonVersionText(header_.python_version);
+  process_.stacks_checked = header_.stacks_checked.load(std::memory_order_relaxed);
+  process_.stacks_different = header_.stacks_different.load(std::memory_order_relaxed);
+  process_.stacks_cut = header_.stacks_cut.load(std::memory_order_relaxed);
   std::string command;
   for (absl::Status s :
        {Text(header_.command, &command), Text(header_.executable, &process_.executable),
         Text(header_.working_dir, &process_.working_dir),
-        Text(header_.python_text, &process_.python_text)}) {
+        Text(header_.python_text, &process_.python_text),
+        Text(header_.unwind_method, &process_.unwind_method)}) {
     if (!s.ok()) return s;
   }
   if (!command.empty() && command.back() == '\0') command.pop_back();
@@ -216,23 +221,33 @@ void Decoder::ReadTimes(const Figures& figures) {
 
 absl::Status Decoder::AddSamples(const Figures& figures) {
   StackDecoder stacks(region_, modules_, options_.symbolizer, &profile_);
+  StackMerger merger(region_, &stacks, &profile_);
+  const bool native = (process_.flags & kFlagNativeStacks) != 0;
   for (const SiteFigures& site : figures.sites) {
-    absl::StatusOr<NodeId> node = stacks.Node(site.node);
-    if (!node.ok()) return node.status();
-    absl::StatusOr<FrameId> caller = stacks.Frame(site.caller);
-    if (!caller.ok()) return caller.status();
+    Sample sample;
+    if (native) {
+      const absl::StatusOr<StackMerger::Stack> stack = merger.Merge(site.node, site.caller);
+      if (!stack.ok()) return stack.status();
+      sample.node = stack->node;
+      sample.caller = stack->caller;
+    } else {
+      const absl::StatusOr<NodeId> node = stacks.Node(site.node);
+      if (!node.ok()) return node.status();
+      const absl::StatusOr<FrameId> caller = stacks.Frame(site.caller);
+      if (!caller.ok()) return caller.status();
+      sample.node = *node;
+      sample.caller = *caller;
+    }
     if (site.slot >= thread_index_.size()) {
       return Damaged(
           absl::StrFormat("a site of thread slot %d of %d", site.slot, thread_index_.size()));
     }
-    Sample sample;
-    sample.node = *node;
-    sample.caller = *caller;
     sample.domain = site.domain;
     sample.thread = static_cast<uint16_t>(thread_index_[site.slot]);
     sample.values = site.values;
     profile_.AddSample(sample);
   }
+  if (merger.cut()) process_.flags |= kFlagStacksTruncated;
   return absl::OkStatus();
 }
 

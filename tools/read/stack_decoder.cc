@@ -49,34 +49,60 @@ absl::StatusOr<NodeId> StackDecoder::Node(uint32_t node) {
   if (parent != kUnknown) return parent;
   climbed_.clear();
   for (uint32_t at = node; (parent = Known(at)) == kUnknown;) {
-    NodeRecord record;
-    if (at >= nodes_.Count() || !nodes_.Copy(at, &record)) {
-      return Damaged(absl::StrFormat("stack %d is outside the file", at));
-    }
-    if (record.frame == 0 || record.parent >= at) {
-      return Damaged(
-          absl::StrFormat("stack %d has frame %d and parent %d", at, record.frame, record.parent));
-    }
-    climbed_.emplace_back(at, record.frame);
-    at = record.parent;
+    const absl::StatusOr<NodeRecord> record = Record(nodes_, at);
+    if (!record.ok()) return record.status();
+    climbed_.emplace_back(at, record->frame);
+    at = record->parent;
   }
   // A parent's number is smaller than its child's: `node` is the highest, and it is in the file.
   if (node >= node_ids_.size()) {
     node_ids_.resize(std::max<size_t>(node + size_t{1}, node_ids_.size() * 2), kUnknown);
   }
   for (; !climbed_.empty(); climbed_.pop_back()) {
-    absl::StatusOr<absl::Span<const FrameId>> frames = Frames(climbed_.back().second);
-    if (!frames.ok()) return frames.status();
-    for (size_t i = frames->size(); i-- > 0;) parent = profile_->InternNode(parent, (*frames)[i]);
-    node_ids_[climbed_.back().first] = parent;
+    const absl::StatusOr<NodeId> extended = Extend(parent, climbed_.back().second);
+    if (!extended.ok()) return extended.status();
+    node_ids_[climbed_.back().first] = parent = *extended;
   }
   return parent;
+}
+
+absl::StatusOr<NodeRecord> StackDecoder::Record(const SectionView& nodes, uint32_t node) const {
+  NodeRecord record;
+  if (node >= nodes.Count() || !nodes.Copy(node, &record)) {
+    return Damaged(absl::StrFormat("stack %d is outside the file", node));
+  }
+  if (record.frame == 0 || record.parent >= node) {
+    return Damaged(
+        absl::StrFormat("stack %d has frame %d and parent %d", node, record.frame, record.parent));
+  }
+  return record;
+}
+
+absl::StatusOr<NodeId> StackDecoder::Extend(NodeId parent, uint32_t frame) {
+  const absl::StatusOr<absl::Span<const FrameId>> frames = Frames(frame);
+  if (!frames.ok()) return frames.status();
+  for (size_t i = frames->size(); i-- > 0;) parent = profile_->InternNode(parent, (*frames)[i]);
+  return parent;
+}
+
+absl::StatusOr<FrameRecord> StackDecoder::ReadFrame(uint32_t frame) const {
+  FrameRecord record;
+  if (frame >= frames_.Count() || !frames_.Copy(frame, &record)) {
+    return Damaged(absl::StrFormat("frame %d is outside the file", frame));
+  }
+  return record;
+}
+
+absl::StatusOr<FrameKind> StackDecoder::Kind(uint32_t frame) const {
+  const absl::StatusOr<FrameRecord> record = ReadFrame(frame);
+  if (!record.ok()) return record.status();
+  return static_cast<FrameKind>(record->kind_owner >> 28);
 }
 
 absl::StatusOr<FrameId> StackDecoder::Frame(uint32_t frame) {
   absl::StatusOr<absl::Span<const FrameId>> frames = Frames(frame);
   if (!frames.ok()) return frames.status();
-  return frames->back();
+  return frames->empty() ? 0 : frames->back();
 }
 
 absl::StatusOr<absl::Span<const FrameId>> StackDecoder::Frames(uint32_t frame) {
@@ -92,23 +118,23 @@ absl::StatusOr<absl::Span<const FrameId>> StackDecoder::Frames(uint32_t frame) {
 
 // To the end of frame_list_.
 absl::Status StackDecoder::AddFrames(uint32_t frame) {
-  FrameRecord record;
-  if (frame >= frames_.Count() || !frames_.Copy(frame, &record)) {
-    return Damaged(absl::StrFormat("frame %d is outside the file", frame));
-  }
-  const uint32_t owner = record.kind_owner & 0x0fffffff;
-  switch (static_cast<FrameKind>(record.kind_owner >> 28)) {
+  const absl::StatusOr<FrameRecord> record = ReadFrame(frame);
+  if (!record.ok()) return record.status();
+  const uint32_t owner = record->kind_owner & 0x0fffffff;
+  switch (static_cast<FrameKind>(record->kind_owner >> 28)) {
     case FrameKind::kPython: {
-      absl::StatusOr<FrameId> id = PythonFrame(record, owner);
+      absl::StatusOr<FrameId> id = PythonFrame(*record, owner);
       if (!id.ok()) return id.status();
       frame_list_.push_back(*id);
       return absl::OkStatus();
     }
     case FrameKind::kNative:
-      return AddNativeFrames(record, owner);
+      return AddNativeFrames(*record, owner);
+    case FrameKind::kEvaluation:
+      return absl::OkStatus();
     default:
       return Damaged(
-          absl::StrFormat("frame %d is of unknown kind %d", frame, record.kind_owner >> 28));
+          absl::StrFormat("frame %d is of unknown kind %d", frame, record->kind_owner >> 28));
   }
 }
 

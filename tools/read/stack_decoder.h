@@ -27,12 +27,19 @@ class StackDecoder {
   StackDecoder(const RegionFile& region, const std::vector<Module>& modules, Symbolizer* symbolizer,
                Profile* profile);
 
+  // The Python stack alone. Marks of evaluations (FrameKind::kEvaluation) are no part of it.
   absl::StatusOr<NodeId> Node(uint32_t node);
-  // The frame as one: of native code the function that exists in machine code.
+  // The frame as one: of native code the function that exists in machine code. 0: such a mark.
   absl::StatusOr<FrameId> Frame(uint32_t frame);
   // All that the frame stands for, innermost first: native code has the calls that were inlined
   // there, too. Valid until the next call.
   absl::StatusOr<absl::Span<const FrameId>> Frames(uint32_t frame);
+
+  // What merging two stacks needs (tools/read/stack_merger.h): a node of kNodes or kNativeNodes,
+  // the kind of a frame, and the stack of `parent` with a frame inside of it.
+  absl::StatusOr<NodeRecord> Record(const SectionView& nodes, uint32_t node) const;
+  absl::StatusOr<FrameKind> Kind(uint32_t frame) const;
+  absl::StatusOr<NodeId> Extend(NodeId parent, uint32_t frame);
 
  private:
   static constexpr NodeId kUnknown = UINT32_MAX;
@@ -42,6 +49,7 @@ class StackDecoder {
   absl::Status AddNativeFrames(const FrameRecord& record, uint32_t module);
   absl::Status AddFrames(uint32_t frame);
   absl::StatusOr<StringId> Text(uint32_t id);
+  absl::StatusOr<FrameRecord> ReadFrame(uint32_t frame) const;
   absl::Status Damaged(const std::string& what) const;
 
   const RegionFile& region_;

@@ -106,16 +106,18 @@ absl::StatusOr<Profile> ReadRegion(const std::string& bytes) {
 }
 
 TEST(HostileRegion, TenThousandChanges) {
-  RegionBuilder sample, rich;
+  RegionBuilder sample, rich, mixed;
   FillSample(&sample);
   FillRich(&rich);
-  const std::vector<std::string> files = {sample.Bytes(), rich.Bytes()};
-  const std::vector<size_t> places[] = {PlacesOf(files[0], 256), PlacesOf(files[1], 256)};
+  FillMixed(&mixed);
+  const std::vector<std::string> files = {sample.Bytes(), rich.Bytes(), mixed.Bytes()};
+  const std::vector<size_t> places[] = {PlacesOf(files[0], 256), PlacesOf(files[1], 256),
+                                        PlacesOf(files[2], 256)};
   Mutator mutator(20240303);
   Outcome outcome;
   for (int round = 0; round < kRounds; ++round) {
     const size_t which = mutator.Below(files.size());
-    const std::string file = mutator.Change(files[which], places[which], files[1 - which]);
+    const std::string file = mutator.Change(files[which], places[which], files[(which + 1) % 3]);
     CheckOne(file, absl::StrCat("round ", round), ReadRegion, &outcome);
   }
   Record(outcome);

@@ -104,5 +104,30 @@ TEST_F(RegionBomb, PlacesWithoutEnd) {
   ExpectInProportion(decoded);
 }
 
+// Two deep stacks, Python's and native, put together in as many ways as there are pairs: each way
+// is a stack that shares little with the others.
+TEST_F(RegionBomb, StacksThatMeetAnywhere) {
+  constexpr uint32_t kDeep = 4000;
+  constexpr uint32_t kStacks = 20'000;
+  builder_.header().flags = kFlagNativeStacks;
+  const uint32_t evaluation = builder_.EvaluationFrame();
+  const uint32_t code = builder_.Code("f", "a.py", 1);
+  const uint32_t module = builder_.Module("/no/such/module");
+  uint32_t python = 0, native = 0;
+  for (uint32_t i = 0; i < kDeep; ++i) {
+    python = builder_.Node(python, builder_.PythonFrame(code, 1 + i % 7));
+    native = builder_.NativeNode(native, builder_.NativeFrame(module, i % 5));
+    native = builder_.NativeNode(native, evaluation);
+  }
+  for (uint32_t i = 0; i < kStacks; ++i) {
+    const uint32_t site = builder_.SmallSite(1 + i * 7919 % kDeep, 1 + i * 104729 % (2 * kDeep),
+                                             Domain::kMalloc, main_);
+    builder_.SmallCellAt(site, main_).alloc = PackSmall(1, 100);
+  }
+  const Decoded decoded = Decode(&builder_);
+  EXPECT_TRUE(decoded.status.ok()) << decoded.status;
+  ExpectInProportion(decoded);
+}
+
 }  // namespace
 }  // namespace memtrace

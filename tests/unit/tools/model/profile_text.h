@@ -40,7 +40,8 @@ inline std::string ProcessText(const Process& p) {
   absl::StrAppend(&text, p.python_text, " ", p.start_realtime_ns, " ", p.duration_ns, " ",
                   static_cast<int>(p.end), " ", p.end_status, " ");
   absl::StrAppend(&text, p.peak_bytes, " ", p.peak_bound, " ", p.peak_elapsed_ns, " ",
-                  p.stack_depth, " ", p.flags, " ", p.inherited_bytes, "\n");
+                  p.stack_depth, " ", p.flags, " ", p.inherited_bytes, " ", p.unwind_method, " ",
+                  p.stacks_checked, " ", p.stacks_different, " ", p.stacks_cut, "\n");
   if (p.is_group()) absl::StrAppend(&text, " group of ", p.group_size, "\n");
   if (p.is_member()) absl::StrAppend(&text, " added to ", p.added_to - 1, "\n");
   for (const DomainFigures& f : p.figures) {

@@ -69,6 +69,10 @@ inline Profile RandomProfile(uint32_t seed, int samples = 200) {
     process.peak_bytes = 123456;
     process.peak_bound = i;
     process.inherited_bytes = i * 100;
+    process.unwind_method = i == 0 ? "" : "incremental";
+    process.stacks_checked = i * 1000;
+    process.stacks_different = i * 2;
+    process.stacks_cut = i * 3;
     process.end = static_cast<EndKind>(pick(6));
     profile.processes.push_back(process);
   }

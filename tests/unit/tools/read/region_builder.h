@@ -52,7 +52,7 @@ class RegionBuilder {
     h.peak_epoch = 1;
     h.magic = kRegionMagic;
     Append(kStrings, std::string(8, '\0'));
-    for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules}) {
+    for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules, kNativeNodes}) {
       Append(id, std::string(RecordBytes(id), '\0'));
     }
     Append(kSites, std::string(kSitesPerSmallPage * sizeof(SiteRecord), '\0'));
@@ -83,6 +83,12 @@ class RegionBuilder {
   }
   uint32_t NativeFrame(uint32_t module, uint64_t address) {
     return Add(kFrames, FrameRecord{address, 0, PackKindOwner(FrameKind::kNative, module)});
+  }
+  uint32_t EvaluationFrame() {
+    return Add(kFrames, FrameRecord{0, 0, PackKindOwner(FrameKind::kEvaluation, 0)});
+  }
+  uint32_t NativeNode(uint32_t parent, uint32_t frame) {
+    return Add(kNativeNodes, NodeRecord{parent, frame});
   }
   uint32_t Node(uint32_t parent, uint32_t frame) { return Add(kNodes, NodeRecord{parent, frame}); }
   uint32_t Module(const std::string& path) {
@@ -116,6 +122,7 @@ class RegionBuilder {
     return Add(kSites, SiteRecord::Of(node, caller, domain, slot));
   }
   NodeRecord& NodeAt(uint32_t node) { return At<NodeRecord>(kNodes, node); }
+  NodeRecord& NativeNodeAt(uint32_t node) { return At<NodeRecord>(kNativeNodes, node); }
 
   // The cell of a thread for a busy site; its page is made on first use.
   Cell& CellAt(uint32_t site, uint32_t slot) {

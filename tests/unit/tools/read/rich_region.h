@@ -53,6 +53,37 @@ inline void FillRich(RegionBuilder* b) {
   b->Point(2000000, 4000, 9000);
 }
 
+// Native stacks beside the Python ones: stacks in which the two take turns, a recursion, one that
+// is native alone, one whose native part is cut, and one that has more evaluations than Python
+// frames.
+inline void FillMixed(RegionBuilder* b) {
+  FillSample(b);  // its sites' callers are taken for native nodes: 0 and 1
+  b->header().flags = kFlagNativeStacks;
+  b->header().unwind_method = b->String("incremental");
+  b->header().stacks_checked = 1000;
+  b->header().stacks_different = 1;
+  b->header().stacks_cut = 2;
+  const uint32_t evaluation = b->EvaluationFrame();
+  const uint32_t library = b->Module("/app/libmix.so");
+  const uint32_t code = b->Code("recur", "/home/me/mix.py", 10);
+  uint32_t python = 0;
+  uint32_t native = b->NativeNode(0, b->NativeFrame(b->Module("/app/program"), 0x100));
+  for (uint32_t depth = 1; depth <= 20; ++depth) {
+    python = b->Node(python, evaluation);
+    python = b->Node(python, b->PythonFrame(code, 10 + depth));
+    python = b->Node(python, b->PythonFrame(code, 40 + depth));
+    native = b->NativeNode(native, evaluation);
+    native = b->NativeNode(native, b->NativeFrame(library, 0x1000 + depth % 3));
+    b->SmallCellAt(b->SmallSite(python, native, Domain::kMalloc, 1), 1).alloc = PackSmall(1, 10);
+  }
+  const uint32_t alone = b->NativeNode(0, b->NativeFrame(library, 0x2000));
+  const uint32_t more = b->NativeNode(b->NativeNode(alone, evaluation), evaluation);
+  for (const auto& [node, caller] :
+       {std::pair(0u, alone), std::pair(python, alone), std::pair(2u, more), std::pair(0u, 0u)}) {
+    b->CellAt(b->Site(node, caller, Domain::kMalloc, 1), 1).alloc = {5, 50};
+  }
+}
+
 }  // namespace memtrace::testing
 
 #endif  // MEMTRACE_TESTS_UNIT_TOOLS_READ_RICH_REGION_H_
