@@ -12,7 +12,7 @@ namespace memtrace {
 namespace {
 
 const std::vector<std::string> kGroupNames = {"lineno", "filename", "function", "traceback",
-                                              "domain", "thread",   "process"};
+                                              "domain", "thread",   "process",  "module"};
 const std::vector<std::string> kMetricNames = {"now", "peak", "total", "temporary"};
 const std::vector<std::string> kFormatNames = {"text", "json", "csv", "markdown", "tracemalloc"};
 const std::vector<std::string> kColorNames = {"auto", "always", "never"};

@@ -10,8 +10,10 @@
 //  3. Without `cumulative`, the rows' values sum to Table::selected (but IsBeside).
 //  4. Filtering before comparing is the same as comparing the filtered profiles.
 //
-// A sample belongs to one place: its innermost Python frame, or with `own` the innermost one of the
-// program's own code; without any, the native caller of malloc. Filters look at that place.
+// A sample belongs to one place: its innermost Python frame, or with `own` the innermost frame of
+// the program's own code, whichever language. Without any Python frame it is the innermost native
+// one that has a source line and is no layer above malloc (tools/model/native_code.h), or the
+// native caller of malloc. Filters look at that place.
 //
 // Address space (mmap, mmap.file) is no memory: it is left out unless the filter by domain asks for
 // it. A table by domain has it beside the rest.
@@ -32,7 +34,7 @@
 
 namespace memtrace {
 
-enum class GroupBy { kLine, kFile, kFunction, kTraceback, kDomain, kThread, kProcess };
+enum class GroupBy { kLine, kFile, kFunction, kTraceback, kDomain, kThread, kProcess, kModule };
 enum class Metric { kNow, kPeak, kTotal, kTemporary };
 
 struct View {

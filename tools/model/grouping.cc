@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tools/model/native_code.h"
 #include "tools/model/process_groups.h"
 
 namespace memtrace {
@@ -94,6 +95,9 @@ class Walker {
         return AddThread(sample);
       case GroupBy::kProcess:
         return AddProcess(sample);
+      case GroupBy::kModule:
+        return grouping_->AddTo(RowOfModule(sample.process, ModuleFrameOf(sample)), sample,
+                                column_);
     }
   }
 
@@ -112,13 +116,45 @@ class Walker {
     return domain == Domain::kNone ? "(no domain)" : std::string(DomainName(domain));
   }
 
-  // Whether a frame can own a sample.
+  // Whether a frame can own a sample. Native code that is known by an address alone tells least: it
+  // owns what nothing else does.
   bool Counts(uint32_t process, FrameId id) {
     const Frame& frame = profile_.frame(id);
-    if (frame.kind != FrameKind::kPython) return false;
-    if (!view_.own) return true;
-    const FileName& file = names_.Of(process, profile_.function(frame.function).filename);
-    return file.origin == FileOrigin::kProgram;
+    if (view_.own) return IsOwn(process, frame);
+    return frame.kind == FrameKind::kPython || (Names(frame) && !IsLayer(frame));
+  }
+
+  // Whether the frame has what this view shows: a line, or a function.
+  bool Names(const Frame& frame) const {
+    if (frame.line != 0) return true;
+    return view_.by == GroupBy::kFunction && profile_.function(frame.function).name != 0;
+  }
+
+  // operator new and the like, which are never where memory is spent.
+  bool IsLayer(const Frame& frame) {
+    if (frame.kind != FrameKind::kNative) return false;
+    auto [it, fresh] = layers_.try_emplace(frame.function, false);
+    if (fresh) {
+      it->second = IsAllocatorLayer(profile_.string(profile_.function(frame.function).name));
+    }
+    return it->second;
+  }
+
+  bool IsOwn(uint32_t process, const Frame& frame) {
+    const Function& function = profile_.function(frame.function);
+    if (frame.kind == FrameKind::kPython) {
+      return names_.Of(process, function.filename).origin == FileOrigin::kProgram;
+    }
+    if (frame.kind != FrameKind::kNative || IsLayer(frame)) return false;
+    const std::string& module = profile_.string(frame.module);
+    if (module.empty() || IsSystemModule(module) || IsInterpreterModule(module) ||
+        names_.Of(process, frame.module).origin != FileOrigin::kProgram) {
+      return false;
+    }
+    if (frame.line == 0) return !IsStandardFunction(profile_.string(function.name));
+    const std::string& source = profile_.string(function.filename);
+    return !IsSystemSource(source) &&
+           names_.Of(process, function.filename).origin == FileOrigin::kProgram;
   }
 
   // The frame that a sample belongs to; 0: none.
@@ -129,11 +165,19 @@ class Walker {
     return sample.caller != 0 ? sample.caller : profile_.node(sample.node).frame;
   }
 
+  // The innermost Python frame; without any, the innermost native one that names a line; without
+  // that, the innermost one that is no layer above malloc.
   FrameId FindFrame(const Sample& sample) {
+    FrameId named = 0, other = 0;
     for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
-      if (Counts(sample.process, profile_.node(n).frame)) return profile_.node(n).frame;
+      const FrameId id = profile_.node(n).frame;
+      const Frame& frame = profile_.frame(id);
+      const bool counts = Counts(sample.process, id);
+      if (counts && (view_.own || frame.kind == FrameKind::kPython)) return id;
+      if (counts && named == 0) named = id;
+      if (other == 0 && frame.kind == FrameKind::kNative && !IsLayer(frame)) other = id;
     }
-    return 0;
+    return view_.own || named != 0 ? named : other;
   }
 
   bool PassesFiles(uint32_t process, FrameId id) {
@@ -213,6 +257,43 @@ class Walker {
           grouping_->RowFor(std::move(key), {std::make_shared<const Place>(std::move(place))}, "");
     }
     row_of_frame_[Key(process, frame)] = row;
+    return row;
+  }
+
+  // The native frame whose code called the allocator; 0: the interpreter's did.
+  FrameId ModuleFrameOf(const Sample& sample) {
+    if (sample.caller != 0) return sample.caller;
+    FrameId layer = 0;
+    for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
+      const FrameId id = profile_.node(n).frame;
+      const Frame& frame = profile_.frame(id);
+      if (frame.kind != FrameKind::kNative) break;
+      if (!IsLayer(frame)) return id;
+      if (layer == 0) layer = id;
+    }
+    return layer;
+  }
+
+  uint32_t RowOfModule(uint32_t process, FrameId id) {
+    auto [it, fresh] = row_of_frame_.try_emplace(Key(process, id), kNoRow);
+    if (!fresh) return it->second;
+    const bool python =
+        process < profile_.processes.size() && !profile_.processes[process].python.empty();
+    const StringId module = profile_.frame(id).module;
+    uint32_t row;
+    if (python && (id == 0 || IsInterpreterModule(profile_.string(module)))) {
+      row = grouping_->RowFor("module:(Python)", {}, "(Python)");
+    } else if (module == 0) {
+      row = grouping_->RowFor("module:(unknown module)", {}, "(unknown module)");
+    } else {
+      Place place;
+      place.kind = FrameKind::kNative;
+      place.file = names_.Of(process, module);
+      std::string key = absl::StrCat("module:", place.file.key);
+      row =
+          grouping_->RowFor(std::move(key), {std::make_shared<const Place>(std::move(place))}, "");
+    }
+    row_of_frame_[Key(process, id)] = row;
     return row;
   }
 
@@ -313,6 +394,7 @@ class Walker {
   uint32_t shown_ = 0;
   uint32_t selected_ = 0;
   uint32_t whole_ = 0;
+  absl::flat_hash_map<FunctionId, bool> layers_;
   absl::flat_hash_map<Key, FrameId> frame_of_;
   absl::flat_hash_map<Key, bool> passes_;
   absl::flat_hash_map<Key, uint32_t> row_of_frame_;

@@ -16,7 +16,7 @@ std::string Quote(const std::string& text) {
 
 std::string StackText(const Row& row) {
   return absl::StrJoin(row.frames, ";", [](std::string* out, const PlaceRef& place) {
-    absl::StrAppend(out, PlaceText(*place, GroupBy::kLine));
+    absl::StrAppend(out, PlaceText(*place, GroupBy::kTraceback));
   });
 }
 

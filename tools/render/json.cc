@@ -50,6 +50,12 @@ Json ProcessJson(const Process& process) {
   json["peak_bound_bytes"] = process.peak_bound;
   if (process.is_group()) json["processes"] = process.group_size;
   if (process.is_member()) json["in_group"] = true;
+  json["unwind_method"] = TextOrNull(process.unwind_method);
+  if (!process.unwind_method.empty()) {
+    json["stacks_checked"] = process.stacks_checked;
+    json["stacks_different"] = process.stacks_different;
+    json["stacks_cut"] = process.stacks_cut;
+  }
   json["peak_elapsed_ns"] = process.peak_elapsed_ns < 0 ? Json() : Json(process.peak_elapsed_ns);
   return json;
 }

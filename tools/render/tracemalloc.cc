@@ -44,6 +44,10 @@ std::string Frames(const Row& row, SourceLines* sources) {
   std::string text;
   for (auto frame = row.frames.rbegin(); frame != row.frames.rend(); ++frame) {
     const Place& place = **frame;
+    if (place.kind == FrameKind::kNative && place.line == 0) {
+      absl::StrAppend(&text, "  ", PlaceText(place, GroupBy::kTraceback), "\n");
+      continue;
+    }
     absl::StrAppendFormat(&text, "  File \"%s\", line %d\n", Printable(place.file.recorded),
                           place.line);
     const std::string source = sources->Text(place);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -41,7 +42,8 @@ std::string SignalText(int number) {
 
 std::string NativePlaceText(const Place& place, GroupBy by) {
   const absl::string_view module = BaseName(place.file.shown);
-  if (by == GroupBy::kFile) return module.empty() ? "(unknown module)" : std::string(module);
+  if (by == GroupBy::kFile || by == GroupBy::kModule)
+    return module.empty() ? "(unknown module)" : std::string(module);
   if (!place.function.empty()) {
     return absl::StrCat(module, module.empty() ? "" : "!", place.function);
   }
@@ -49,9 +51,17 @@ std::string NativePlaceText(const Place& place, GroupBy by) {
                         : absl::StrFormat("%s+0x%x", module, place.address);
 }
 
-}  // namespace
-
-namespace {
+// In a stack: "make (src/foo.cc:9)", "make [libfoo.so]", "0x1234 [libfoo.so]".
+std::string NativeFrameText(const Place& place) {
+  const std::string& function = place.function;
+  if (place.line != 0) {
+    const std::string line = absl::StrCat(place.file.shown, ":", place.line);
+    return function.empty() ? line : absl::StrCat(function, " (", line, ")");
+  }
+  const absl::string_view module = BaseName(place.file.shown);
+  return absl::StrCat(function.empty() ? absl::StrFormat("0x%x", place.address) : function,
+                      module.empty() ? "" : absl::StrCat(" [", module, "]"));
+}
 
 struct ProcessTotals {
   Values memory, mapped, mapped_files;
@@ -192,6 +202,41 @@ std::string LostText(const Overview& overview) {
                       ")");
 }
 
+namespace {
+
+std::string StacksText(uint64_t count) {
+  return absl::StrCat(FormatCount(static_cast<int64_t>(std::min<uint64_t>(count, INT64_MAX))),
+                      count == 1 ? " native stack" : " native stacks");
+}
+
+// How native stacks were taken, and how well that went.
+void AddUnwindNotes(const Overview& overview, std::vector<std::string>* notes) {
+  std::set<std::string> methods;
+  uint64_t checked = 0, different = 0, cut = 0;
+  for (const Process* process : overview.counted) {
+    if (!process->unwind_method.empty()) methods.insert(process->unwind_method);
+    checked += process->stacks_checked;
+    different += process->stacks_different;
+    cut += process->stacks_cut;
+  }
+  if (methods.empty()) return;
+  std::string text = absl::StrCat("Native stacks: ", Printable(absl::StrJoin(methods, ", ")));
+  if (checked > 0) {
+    absl::StrAppend(&text, "; ", StacksText(checked), " compared with a full unwinding");
+    absl::StrAppend(&text, different == 0
+                               ? ", all the same"
+                               : absl::StrCat(", ", FormatCount(static_cast<int64_t>(different)),
+                                              " different"));
+  }
+  if (cut > 0) {
+    absl::StrAppend(&text, "; ", StacksText(cut), cut == 1 ? " ends" : " end",
+                    " before the outermost frame");
+  }
+  notes->push_back(absl::StrCat(text, "."));
+}
+
+}  // namespace
+
 std::vector<std::string> Notes(const Overview& overview) {
   std::vector<std::string> notes;
   uint32_t flags = 0;
@@ -206,6 +251,7 @@ std::vector<std::string> Notes(const Overview& overview) {
   if (flags & kFlagStacksTruncated) {
     notes.push_back("Some stacks are cut: the outer frames of deep ones are missing.");
   }
+  AddUnwindNotes(overview, &notes);
   if (inherited > 0) {
     notes.push_back(absl::StrCat(FormatSize(inherited),
                                  " were inherited through fork and are the parent's: not in the "
@@ -219,6 +265,7 @@ std::vector<std::string> Notes(const Overview& overview) {
 
 std::string PlaceText(const Place& place, GroupBy by) {
   const bool native = place.kind == FrameKind::kNative;
+  if (native && by == GroupBy::kTraceback) return Printable(NativeFrameText(place));
   if (native && place.line == 0) return Printable(NativePlaceText(place, by));
   const std::string file =
       place.file.shown.empty() ? "(unknown file)" : Printable(place.file.shown);
@@ -284,6 +331,8 @@ const char* NameOf(GroupBy by) {
       return "thread";
     case GroupBy::kProcess:
       return "process";
+    case GroupBy::kModule:
+      return "module";
   }
   return "";
 }

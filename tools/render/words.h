@@ -51,7 +51,8 @@ std::string LostText(const Overview& overview);
 // What makes the figures less than the whole truth, one sentence each; mostly none.
 std::vector<std::string> Notes(const Overview& overview);
 
-// "main.py:9", "main.py", "load (main.py)", "libfoo.so!make", "libfoo.so+0x1234"
+// "main.py:9", "main.py", "load (main.py)", "libfoo.so!make", "libfoo.so+0x1234"; native frames of
+// a stack: "make (src/foo.cc:9)", "make [libfoo.so]", "0x1234 [libfoo.so]"
 std::string PlaceText(const Place& place, GroupBy by);
 std::string RowText(const Row& row, GroupBy by);
 

@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 
 constexpr GroupBy kAllGroups[] = {GroupBy::kLine,      GroupBy::kFile,   GroupBy::kFunction,
                                   GroupBy::kTraceback, GroupBy::kDomain, GroupBy::kThread,
-                                  GroupBy::kProcess};
+                                  GroupBy::kProcess,   GroupBy::kModule};
 
 constexpr Metric kAllMetrics[] = {Metric::kNow, Metric::kPeak, Metric::kTotal, Metric::kTemporary};
 

@@ -19,6 +19,50 @@ TEST(Summarize, CountsMembersOfGroupsOnce) {
   EXPECT_EQ(one.lost, 1u);
 }
 
+TEST(PlaceText, NamesNativeFramesOfAStack) {
+  Place place;
+  place.kind = FrameKind::kNative;
+  place.file.shown = "src/foo.cc";
+  place.function = "make(int)";
+  place.line = 9;
+  EXPECT_EQ(PlaceText(place, GroupBy::kTraceback), "make(int) (src/foo.cc:9)");
+  EXPECT_EQ(PlaceText(place, GroupBy::kLine), "src/foo.cc:9");
+  place.line = 0;
+  place.file.shown = "/opt/lib/libfoo.so";
+  EXPECT_EQ(PlaceText(place, GroupBy::kTraceback), "make(int) [libfoo.so]");
+  EXPECT_EQ(PlaceText(place, GroupBy::kLine), "libfoo.so!make(int)");
+  place.function.clear();
+  place.address = 0x1234;
+  EXPECT_EQ(PlaceText(place, GroupBy::kTraceback), "0x1234 [libfoo.so]");
+  EXPECT_EQ(PlaceText(place, GroupBy::kModule), "libfoo.so");
+  place.file.shown.clear();
+  EXPECT_EQ(PlaceText(place, GroupBy::kTraceback), "0x1234");
+}
+
+TEST(Notes, SayHowNativeStacksWereTaken) {
+  Profile profile;
+  profile.processes.resize(2);
+  EXPECT_EQ(Notes(Summarize(profile, "")), std::vector<std::string>());
+  profile.processes[0].unwind_method = "incremental";
+  profile.processes[0].flags = kFlagNativeStacks;
+  EXPECT_EQ(Notes(Summarize(profile, "")), std::vector<std::string>{"Native stacks: incremental."});
+  profile.processes[1].unwind_method = "incremental";
+  profile.processes[0].stacks_checked = 1200;
+  profile.processes[1].stacks_checked = 34;
+  profile.processes[0].stacks_cut = 1;
+  EXPECT_EQ(Notes(Summarize(profile, "")),
+            std::vector<std::string>{
+                "Native stacks: incremental; 1,234 native stacks compared with a full unwinding, "
+                "all the same; 1 native stack ends before the outermost frame."});
+  profile.processes[1].stacks_different = 2;
+  profile.processes[1].stacks_cut = 1;
+  profile.processes[1].unwind_method = "libunwind";
+  EXPECT_EQ(Notes(Summarize(profile, "")),
+            std::vector<std::string>{
+                "Native stacks: incremental, libunwind; 1,234 native stacks compared with a full "
+                "unwinding, 2 different; 2 native stacks end before the outermost frame."});
+}
+
 TEST(Summarize, AddressSpaceIsApart) {
   Profile profile = Grouped(2);
   const int64_t now = Summarize(profile, "").now_bytes;
