@@ -26,6 +26,7 @@
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
 #include "tools/cli/status_line.h"
+#include "tools/cli/unwind_methods.h"
 #include "tools/model/snapshot_file.h"
 #include "tools/read/load.h"
 #include "tools/render/summary.h"
@@ -45,6 +46,10 @@ struct RunOptions {
   std::string output;
   bool force = false;
   int stack_depth = -1;
+  bool native = false;
+  bool native_interpreter = false;
+  std::string unwind;
+  bool unwind_check = false;
   bool exact_peak = false;
   bool no_args = false;
   bool no_summary = false;
@@ -98,6 +103,19 @@ std::string DefaultOutput(const std::string& folder, const Process& process) {
   return path;
 }
 
+// What the library is told of native stacks.
+void AddNativeVariables(const RunOptions& options,
+                        std::vector<std::pair<std::string, std::string>>* variables) {
+  if (!options.native && !options.native_interpreter && options.unwind.empty() &&
+      !options.unwind_check) {
+    return;
+  }
+  variables->emplace_back("MEMTRACE_NATIVE", "1");
+  if (options.native_interpreter) variables->emplace_back("MEMTRACE_NATIVE_INTERPRETER", "1");
+  if (!options.unwind.empty()) variables->emplace_back("MEMTRACE_UNWIND", options.unwind);
+  if (options.unwind_check) variables->emplace_back("MEMTRACE_UNWIND_CHECK", "1");
+}
+
 class Run {
  public:
   explicit Run(const RunOptions& options) : options_(options) {}
@@ -145,6 +163,7 @@ absl::Status Run::Prepare() {
   if (options_.stack_depth >= 0) {
     variables_.emplace_back("MEMTRACE_STACK_DEPTH", absl::StrCat(options_.stack_depth));
   }
+  AddNativeVariables(options_, &variables_);
   if (options_.exact_peak) variables_.emplace_back("MEMTRACE_EXACT_PEAK", "1");
   if (options_.no_args) variables_.emplace_back("MEMTRACE_NO_ARGS", "1");
   if (options_.quiet) variables_.emplace_back("MEMTRACE_QUIET", "1");
@@ -310,6 +329,20 @@ void RegisterRun(CLI::App& app, int* status) {
                    "Frames recorded of each stack, innermost first; 0: all, 1: the line alone [0]")
       ->check(CLI::Range(0, 1 << 20))
       ->type_name("N");
+  command->add_flag("--native", options->native,
+                    "Record each allocation's native stack (C, C++, Rust), too, not only its "
+                    "immediate\ncaller: slower");
+  command->add_flag("--native-interpreter", options->native_interpreter,
+                    "--native, with the Python interpreter's own functions");
+  command
+      ->add_option("--unwind", options->unwind,
+                   "--native, with stacks taken in this way; `memtrace doctor` says which work "
+                   "here\n[incremental]")
+      ->check(CLI::IsMember(UnwindMethods()));
+  command
+      ->add_flag("--unwind-check", options->unwind_check,
+                 "--native, with each stack compared with a full unwinding: very slow")
+      ->group("");
   command->add_flag("--exact-peak", options->exact_peak,
                     "Make the peak exact with several threads, too: slower where they allocate "
                     "at once");

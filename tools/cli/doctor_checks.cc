@@ -14,10 +14,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "tools/cli/capture.h"
 #include "tools/cli/library_path.h"
 #include "tools/cli/session.h"
+#include "tools/cli/unwind_methods.h"
 #include "tools/read/decode.h"
 #include "tools/read/figures.h"
 #include "tools/read/processes.h"
@@ -54,7 +56,8 @@ struct Trial {
   absl::StatusOr<Profile> profile = absl::NotFoundError("it left no region");
 };
 
-Trial Try(const std::string& library, const std::vector<std::string>& argv) {
+Trial Try(const std::string& library, const std::vector<std::string>& argv,
+          std::vector<std::pair<std::string, std::string>> variables = {}) {
   Trial trial;
   absl::StatusOr<std::string> session = MakeSession();
   if (!session.ok()) {
@@ -63,7 +66,9 @@ Trial Try(const std::string& library, const std::vector<std::string>& argv) {
   }
   absl::StatusOr<std::string> path = PreloadablePath(library, *session);
   if (path.ok()) {
-    trial.run = Capture(argv, {{"LD_PRELOAD", *path}, {"MEMTRACE_DIR", *session}});
+    variables.emplace_back("LD_PRELOAD", *path);
+    variables.emplace_back("MEMTRACE_DIR", *session);
+    trial.run = Capture(argv, variables);
     // The youngest image is what the command became at last.
     for (const RegionEntry& entry : FindRegions({*session})) {
       if (!entry.status.ok()) continue;
@@ -112,6 +117,31 @@ void CheckLibrary(std::vector<Finding>* findings, std::string* library) {
                            "shell)",
                            *found, FormatCount(trial.profile->MemoryTotals().alloc_objects))));
     *library = *found;
+  }
+}
+
+// Each way to take native stacks is tried: a method that does not work is replaced by another, and
+// the region says which was used.
+void CheckUnwinding(std::vector<Finding>* findings, const std::string& library) {
+  if (library.empty()) return;
+  std::vector<std::string> usable, unusable;
+  for (const std::string& method : UnwindMethods()) {
+    const Trial trial = Try(library, {"/bin/sh", "-c", "exit 7"},
+                            {{"MEMTRACE_NATIVE", "1"}, {"MEMTRACE_UNWIND", method}});
+    const bool used = trial.run.status == 7 && trial.profile.ok() &&
+                      !trial.profile->processes.empty() &&
+                      trial.profile->processes.front().unwind_method == method;
+    (used ? usable : unusable).push_back(method);
+  }
+  const std::string missing =
+      unusable.empty() ? "" : absl::StrCat("; not usable: ", absl::StrJoin(unusable, ", "));
+  if (usable.empty()) {
+    findings->push_back(Warn("native", absl::StrCat("native stacks cannot be recorded", missing),
+                             "use a library and a tool of the same version; without --native all "
+                             "else works"));
+  } else {
+    findings->push_back(
+        Ok("native", absl::StrCat("native stacks by ", absl::StrJoin(usable, ", "), missing)));
   }
 }
 
@@ -289,6 +319,7 @@ std::vector<Finding> RunDoctor() {
   CheckKernel(&findings);
   CheckMemoryLimits(&findings);
   CheckSandbox(&findings);
+  CheckUnwinding(&findings, library);
   CheckPythons(&findings, library);
   CheckLeftovers(&findings);
   return findings;

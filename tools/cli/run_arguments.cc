@@ -14,7 +14,10 @@ void DropRunSeparator(std::vector<std::string>* arguments) {
     }
     if (argument.size() < 2 || argument[0] != '-') return;  // the program
     // The options of `run` that are followed by their value.
-    if (argument == "-o" || argument == "--output" || argument == "--stack-depth") ++i;
+    if (argument == "-o" || argument == "--output" || argument == "--stack-depth" ||
+        argument == "--unwind") {
+      ++i;
+    }
   }
 }
 

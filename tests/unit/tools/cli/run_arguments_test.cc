@@ -18,6 +18,7 @@ TEST(DropRunSeparator, TakesOutTheFirstBeforeTheProgram) {
   EXPECT_EQ(Drop({"run", "--output=x", "--", "ls"}), (Words{"run", "--output=x", "ls"}));
   EXPECT_EQ(Drop({"run", "--stack-depth", "1", "--", "ls"}),
             (Words{"run", "--stack-depth", "1", "ls"}));
+  EXPECT_EQ(Drop({"run", "--unwind", "fp", "--", "ls"}), (Words{"run", "--unwind", "fp", "ls"}));
 }
 
 TEST(DropRunSeparator, LeavesTheProgramsOwn) {
