@@ -194,7 +194,7 @@ def test_pandas(session, mixed_python, pythons, tmp_path):
     load = ("load", "by_pandas.py", line_of("mixed/by_pandas.py", "load"))
     rows = [
         row
-        for row in stacks(session, snapshot)["rows"]
+        for row in stacks(session, snapshot, "--include", "*/pandas/io/parsers/*")["rows"]
         if load in map(in_words, row["frames"]) and "malloc" in row["domain"]
     ]
     of_reader = [row for row in rows if is_parser(row["frames"][0])]
