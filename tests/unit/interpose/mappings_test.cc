@@ -161,8 +161,8 @@ class Driver {
     const bool doubled = moved && random_() % 4 == 0;
     const Place place = {Domain::kNone, 0x5000 + random_() % 3 * 16};
     const Remapping remapping = BeginRemap({place.second, nullptr}, Address(from.start));
-    RecordRemap({place.second, nullptr}, remapping, Address(from.start), doubled ? 0 : from.pages * kPage,
-                Address(to.start), to.pages * kPage);
+    RecordRemap({place.second, nullptr}, remapping, Address(from.start),
+                doubled ? 0 : from.pages * kPage, Address(to.start), to.pages * kPage);
     const Block* block = model_.At(from.start);
     const Place there = {block != nullptr ? block->place.first : Domain::kNone, place.second};
     if (!doubled) model_.Unmap(from.start, from.pages);
