@@ -31,6 +31,7 @@ constexpr const Backend* kBackends[] = {&unwind::kLibunwind, &unwind::kFramePoin
 
 // nullptr: incremental.
 constinit const Backend* g_backend = nullptr;
+constinit bool g_is_open = false;  // the backend; what comes before is unwound incrementally
 // Where incremental unwinding leaves off; nullptr: it is not on this machine.
 constinit const Backend* g_fallback = nullptr;
 constinit bool g_check = false;
@@ -131,7 +132,7 @@ uint32_t NativeNode(Thread* t, uintptr_t caller, const void* hook, uint32_t hint
   NativeStack* s = StackOf(t);
   if (s == nullptr) return 0;
   const Place from = PlaceOf(caller, hook);
-  if (__builtin_expect(g_backend != nullptr, 0)) return BackendNode(t, s, from);
+  if (__builtin_expect(g_is_open, 0)) return BackendNode(t, s, from);
   const auto* at = static_cast<const uintptr_t*>(hook) + 1;
   const uint32_t node = unwind::FollowStack(
       t, s, from, at, hint, g_modules_changed.load(std::memory_order_relaxed), g_fallback);
@@ -167,8 +168,9 @@ void OpenUnwinder() {
     g_backend = nullptr;
     SetMethod(kIncremental);
   }
+  g_is_open = g_backend != nullptr;
   if (g_backend == nullptr && unwind::kLibunwind.init()) g_fallback = &unwind::kLibunwind;
-  if (g_check && g_fallback == nullptr) {
+  if (g_check && g_backend == nullptr && g_fallback == nullptr) {
     os::Say("libunwind.so.8 is not installed: native stacks are not checked");
     g_check = false;
   }
