@@ -13,7 +13,9 @@ import pytest
 
 MALLOC, PYTHON_MEM, PYTHON_OBJ = 1, 2, 3  # Columns.domain
 PYTHON_FRAME = 1  # Columns.location_kind
-LIVE_COUNT, LIVE_BYTES = 2, 3  # in the list of sample types, always
+# In the list of sample types, always.
+ALLOC_COUNT = 0
+LIVE_COUNT, LIVE_BYTES = 2, 3
 
 
 def _schema():
@@ -54,6 +56,24 @@ class SnapshotFile:
             location.id: (files[location.line[0].function_id], location.line[0].line)
             for location, kind in zip(self.profile.location, self.columns.location_kind)
             if kind == PYTHON_FRAME
+        }
+
+    def native_stacks(self):
+        """(blocks ever, names of functions, innermost first) of each stack, inlined calls among
+        them; a function without a name has its address."""
+        texts, lines = self.profile.string_table, self._names()
+        for sample, has_caller in zip(self.profile.sample, self.columns.has_caller):
+            # The immediate caller is there twice where the stack is known, too.
+            ids = list(sample.location_id)
+            if has_caller and ids[:1] == ids[1:2]:
+                ids = ids[1:]
+            yield sample.value[ALLOC_COUNT], [texts[i].decode() for at in ids for i in lines[at]]
+
+    def _names(self):
+        names = {f.id: f.name for f in self.profile.function}
+        return {
+            location.id: [names[line.function_id] for line in location.line]
+            for location in self.profile.location
         }
 
     def stacks(self, domains):
