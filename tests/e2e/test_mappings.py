@@ -110,6 +110,14 @@ def test_an_allocators_heap_is_not_the_programs(session, name):
     assert traced.finish() == 0, traced.stderr()
 
 
+def test_what_an_allocator_maps_in_free_is_not_the_programs(session):
+    env = session.env()
+    env["LD_PRELOAD"] += ":" + program("libmapping_free.so")
+    traced = session.start([program("mappings")], env)
+    check_sites(session, traced.pid, traced.ready())
+    assert traced.finish() == 0, traced.stderr()
+
+
 # ------------------------------------------------------------------------------------------------
 # Python
 
