@@ -23,9 +23,10 @@ class ElfSymbols {
  private:
   struct Symbol {
     uint64_t start;
-    uint64_t end;  // = start when the symbol has no size: reaches up to the next one
+    uint64_t end;
     const char* name;
     bool global;
+    bool sized;  // else it reaches up to the next one in its section
   };
   void LoadTable(Elf* elf, Elf_Scn* section);
 

@@ -102,6 +102,12 @@ TEST(Symbolize, AnotherBuildOfTheFileGivesNoNames) {
   EXPECT_EQ(MakeSymbolizer()->Resolve(module, address).at(0).function, "");
 }
 
+// The last symbols have no size: _fini must not be the name of all that is behind it.
+TEST(Symbolize, AnAddressBehindAllCodeHasNoName) {
+  const Module module = OwnModule();
+  EXPECT_EQ(MakeSymbolizer()->Resolve(module, 0xfffffff0).at(0).function, "");
+}
+
 TEST(Symbolize, WhatIsNoElfFileGivesNoNames) {
   for (const char* path : {"/no/such/file", "/dev/zero", "/etc/passwd", "/tmp", "", "[vdso]"}) {
     Module module;
