@@ -41,6 +41,10 @@ std::string UndoRustEscapes(absl::string_view name) {
   };
   std::string plain;
   while (!name.empty()) {
+    // A component that begins with an escape is written with an underscore before it.
+    if (absl::StartsWith(name, "_$") && (plain.empty() || absl::EndsWith(plain, "::"))) {
+      name.remove_prefix(1);
+    }
     bool escaped = false;
     for (const auto& [escape, text] : kEscapes) {
       if (absl::ConsumePrefix(&name, escape)) {
@@ -54,8 +58,6 @@ std::string UndoRustEscapes(absl::string_view name) {
       name.remove_prefix(1);
     }
   }
-  // A component that begins with an escape is written with an underscore before it.
-  if (absl::StartsWith(plain, "_<")) plain.erase(0, 1);
   return plain;
 }
 

@@ -3,6 +3,7 @@
 #include <cctype>
 #include <cstdint>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace memtrace {
@@ -17,7 +18,7 @@ class Parser {
   explicit Parser(absl::string_view text) : text_(text) {}
 
   std::string Name() {
-    Path(false);
+    Path(true);
     return failed_ ? std::string() : out_;
   }
 
@@ -147,7 +148,9 @@ class Parser {
     const uint64_t number = Disambiguator();
     const std::string name = Identifier();
     if (isupper(static_cast<unsigned char>(space))) {
-      const absl::string_view kind = space == 'C' ? "closure" : space == 'S' ? "shim" : "?";
+      const absl::string_view kind = space == 'C'   ? "closure"
+                                     : space == 'S' ? "shim"
+                                                    : absl::string_view(&space, 1);
       Print(absl::StrCat("::{", kind, name.empty() ? "" : ":", name, "#", number, "}"));
     } else if (!name.empty()) {
       Print(absl::StrCat("::", name));
@@ -187,11 +190,23 @@ class Parser {
   void Constant() {
     if (Take('p')) return Print("_");
     if (Take('B')) return BackReference([this] { Constant(); });
-    Next();  // its type
+    const char type = Next();
     if (Take('n')) Print("-");
     std::string digits;
     while (!failed_ && !Take('_')) digits.push_back(Next());
-    Print(digits.empty() ? "0" : absl::StrCat("0x", digits));
+    if (digits.empty()) digits = "0";
+    uint64_t value = 0;
+    if (!absl::SimpleHexAtoi(digits, &value)) return Print(absl::StrCat("0x", digits));
+    if (type == 'b') return Print(value != 0 ? "true" : "false");
+    if (type == 'c') return Print(Character(value));
+    Print(absl::StrCat(value));
+  }
+
+  static std::string Character(uint64_t value) {
+    if (value >= 0x20 && value < 0x7f && value != '\'' && value != '\\') {
+      return absl::StrCat("'", std::string(1, static_cast<char>(value)), "'");
+    }
+    return absl::StrCat("'\\u{", absl::Hex(value), "}'");
   }
 
   static absl::string_view BasicType(char c) {
@@ -318,14 +333,22 @@ class Parser {
     while (!failed_ && !Take('E')) {
       if (count++ > 0) Print(" + ");
       Path(false);
-      while (Take('p')) {
-        Print(absl::StrCat("<", Identifier(), " = "));
-        Type();
-        Print(">");
-      }
+      AssociatedTypes();
     }
     if (!Take('L')) failed_ = true;
     Base62();
+  }
+
+  // Of a trait, among its generic arguments: dyn FnOnce<(), Output = u8>.
+  void AssociatedTypes() {
+    if (Peek() != 'p') return;
+    const bool open = !silent_ && !out_.empty() && out_.back() == '>';
+    if (open) out_.pop_back();
+    for (bool first = !open; !failed_ && Take('p'); first = false) {
+      Print(absl::StrCat(first ? "<" : ", ", Identifier(), " = "));
+      Type();
+    }
+    Print(">");
   }
 
   const absl::string_view text_;

@@ -133,7 +133,18 @@ TEST(Demangle, RustWithoutHashes) {
   EXPECT_EQ(Demangle("_RNvMNtCs9ltgdHTiPiY_4core6optionINtB2_6OptionhE6unwrap"),
             "<core::option::Option<u8>>::unwrap");
   EXPECT_EQ(Demangle("_RNCNvC7mycrate4main0B3_"), "mycrate::main::{closure#0}");
-  EXPECT_EQ(Demangle("_RINvC1a1bReTlmEE"), "a::b<&str, (i32, u32)>");
+  EXPECT_EQ(Demangle("_RINvC1a1bReTlmEE"), "a::b::<&str, (i32, u32)>");
+  EXPECT_EQ(Demangle("_ZN3std2rt10lang_start28_$u7b$$u7b$closure$u7d$$u7d$17h810133c49d8055e2E"),
+            "std::rt::lang_start::{{closure}}");
+  EXPECT_EQ(Demangle("_RINvC1a1bDINtC1c6FnOnceuEp6OutputhNtC1d4SendEL_E"),
+            "a::b::<dyn c::FnOnce<(), Output = u8> + d::Send>");
+  EXPECT_EQ(Demangle("_RINvC1a1bDNtC1c4Iterp4ItemhEL_E"), "a::b::<dyn c::Iter<Item = u8>>");
+  // Constants: as people write them.
+  EXPECT_EQ(Demangle("_RNvMs_NtCslNYArtu3iFV_5alloc3vecINtB4_3VecAhj10_E7reserve"),
+            "<alloc::vec::Vec<[u8; 16]>>::reserve");
+  EXPECT_EQ(Demangle("_RINvC1a1bKb1_Kc41_Kcan_Kin5_Kp_E"), "_RINvC1a1bKb1_Kc41_Kcan_Kin5_Kp_E");
+  EXPECT_EQ(Demangle("_RINvC1a1bKb1_Kc41_Kca_Kin5_KpE"), "a::b::<true, 'A', '\\u{a}', -5, _>");
+  EXPECT_EQ(Demangle("_RNvNCNKNvC8fastrand3RNG0s_03VAL"), "fastrand::RNG::{K#0}::{closure#1}::VAL");
 }
 
 TEST(Demangle, DamagedNamesStayAsTheyAre) {
