@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (ftruncate(fd, 0) != 0 || pwrite(fd, bytes, size, 0) != static_cast<ssize_t>(size)) return 0;
   memtrace::Module module;
   module.path = "/proc/self/fd/" + std::to_string(fd);
-  const auto symbolizer = memtrace::MakeSymbolizer(absl::Milliseconds(500));
+  const auto symbolizer = memtrace::MakeSymbolizer({}, absl::Milliseconds(500));
   // The seed's code is there: dense enough to meet each of its functions and inlined calls.
   for (uint64_t address = 0x1001; address < 0x1200; address += 5) {
     const memtrace::NativeFrames frames = symbolizer->Resolve(module, address);

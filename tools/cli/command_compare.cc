@@ -68,9 +68,10 @@ int RunCompare(const CompareOptions& options) {
     if (!rule.ok()) return Complain(rule.status(), /*usage=*/true);
     rules.push_back(*std::move(rule));
   }
-  absl::StatusOr<Profile> old_profile = LoadProfile(options.old_source);
+  const LoadOptions load = LoadOptionsFrom(options.view);
+  absl::StatusOr<Profile> old_profile = LoadProfile(options.old_source, load);
   if (!old_profile.ok()) return Complain(old_profile.status());
-  absl::StatusOr<Profile> new_profile = LoadProfile(options.new_source);
+  absl::StatusOr<Profile> new_profile = LoadProfile(options.new_source, load);
   if (!new_profile.ok()) return Complain(new_profile.status());
   return CompareProfiles(options, *old_profile, *new_profile, *view, rules);
 }

@@ -29,10 +29,11 @@ int ComplainOf(const absl::Status& status) {
   return Complain(status, absl::IsInvalidArgument(status));
 }
 
-absl::StatusOr<Profile> LoadAll(const std::vector<std::string>& sources) {
-  absl::StatusOr<Profile> first = LoadProfile(sources[0]);
+absl::StatusOr<Profile> LoadAll(const std::vector<std::string>& sources,
+                                const LoadOptions& options) {
+  absl::StatusOr<Profile> first = LoadProfile(sources[0], options);
   for (size_t i = 1; first.ok() && i < sources.size(); ++i) {
-    absl::StatusOr<Profile> next = LoadProfile(sources[i]);
+    absl::StatusOr<Profile> next = LoadProfile(sources[i], options);
     if (!next.ok()) return next.status();
     first->Merge(*next);
   }
@@ -61,7 +62,7 @@ int ReportLeaks(const ReportOptions& options, const View& view) {
   }
   LeakFinder finder(view);
   for (const std::string& source : options.sources) {
-    absl::StatusOr<Profile> profile = LoadProfile(source);
+    absl::StatusOr<Profile> profile = LoadProfile(source, LoadOptionsFrom(options.view));
     if (!profile.ok()) return Complain(profile.status());
     absl::Status status = finder.Add(*std::move(profile), source);
     if (!status.ok()) return ComplainOf(status);
@@ -87,7 +88,7 @@ int Report(const ReportOptions& options) {
     return ComplainOf(absl::InvalidArgumentError(
         "report --fail-on goes with --leaks; `memtrace compare` has limits between two snapshots"));
   }
-  absl::StatusOr<Profile> profile = LoadAll(options.sources);
+  absl::StatusOr<Profile> profile = LoadAll(options.sources, LoadOptionsFrom(options.view));
   if (!profile.ok()) return Complain(profile.status());
   absl::StatusOr<Table> table = Aggregate(*profile, *view);
   if (!table.ok()) return ComplainOf(table.status());

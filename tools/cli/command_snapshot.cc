@@ -10,6 +10,7 @@
 #include "tools/cli/region_table.h"
 #include "tools/cli/say.h"
 #include "tools/cli/series.h"
+#include "tools/cli/view_options.h"
 #include "tools/model/snapshot_file.h"
 #include "tools/read/load.h"
 #include "tools/read/processes.h"
@@ -28,6 +29,7 @@ struct SnapshotOptions {
   bool no_thread_label = false;
   std::string every;
   int count = 0;
+  LoadOptions load;
   WriteOptions write;
 };
 
@@ -91,6 +93,7 @@ int Series(const SnapshotOptions& options) {
   series.output =
       options.output.empty() ? DefaultOutput(entry->command, entry->pid) : options.output;
   series.quiet = options.quiet;
+  series.load = options.load;
   series.write = options.write;
   absl::Status status = TakeSeries(*entry, series);
   return status.ok() ? 0 : Refuse(status);
@@ -105,9 +108,9 @@ int Snapshot(const SnapshotOptions& options) {
       std::fprintf(stderr, "memtrace: %s\n", std::string(entry.status().message()).c_str());
       return absl::IsInvalidArgument(entry.status()) ? kUsage : kFailure;
     }
-    profile = LoadRegion(*entry);
+    profile = LoadRegion(*entry, options.load);
   } else {
-    profile = LoadProfile(options.target);
+    profile = LoadProfile(options.target, options.load);
   }
   if (!profile.ok()) {
     Say(profile.status().message());
@@ -143,6 +146,10 @@ void RegisterSnapshot(CLI::App& app, int* status) {
                     "Do not label samples by thread");
   command->add_flag("--strict-pprof", options->write.strict_pprof,
                     "Plain pprof only, without what memtrace adds to it");
+  command->add_flag("--symbolize,!--no-symbolize", options->load.symbolize,
+                    "Look up the names of native code now (default), or leave modules and\n"
+                    "addresses: faster, and `memtrace report` looks them up later");
+  AddSymbolsOption(command, &options->load.symbols.folders);
   command
       ->add_option("--every", options->every,
                    "A series of snapshots, one each 10s, 5m, ...: FILE-001.mtr, FILE-002.mtr, ...")

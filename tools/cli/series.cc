@@ -88,7 +88,7 @@ RegionEntry Again(const RegionEntry& first) {
 absl::StatusOr<bool> TakeOne(const RegionEntry& first, int number, const SeriesOptions& options) {
   const RegionEntry entry = Again(first);
   if (!entry.status.ok() || !entry.alive()) return false;
-  absl::StatusOr<Profile> profile = LoadRegion(entry);
+  absl::StatusOr<Profile> profile = LoadRegion(entry, options.load);
   if (!profile.ok()) return profile.status();
   const std::string name = SeriesName(options.output, number, options.count);
   if (absl::Status s = WriteSnapshotFile(*profile, name, options.write); !s.ok()) return s;

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "tools/model/snapshot_file.h"
+#include "tools/read/load.h"
 #include "tools/read/processes.h"
 
 namespace memtrace {
@@ -23,6 +24,7 @@ struct SeriesOptions {
   int count = 0;       // 0: until the process ends
   std::string output;  // "leak" or "leak.mtr": leak-001.mtr, leak-002.mtr, ...
   bool quiet = false;
+  LoadOptions load;
   WriteOptions write;
 };
 

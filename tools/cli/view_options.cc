@@ -31,6 +31,20 @@ CLI::Option* Repeatable(CLI::Option* option) { return option->allow_extra_args(f
 
 }  // namespace
 
+void AddSymbolsOption(CLI::App* command, std::vector<std::string>* folders) {
+  Repeatable(command->add_option("--symbols", *folders,
+                                 "Look for programs, libraries and their debug information here\n"
+                                 "first, by path, name and build-id; may be repeated"))
+      ->check(CLI::ExistingDirectory)
+      ->type_name("DIR");
+}
+
+LoadOptions LoadOptionsFrom(const ViewOptions& options) {
+  LoadOptions load;
+  load.symbols.folders = options.symbols;
+  return load;
+}
+
 void AddViewOptions(CLI::App* command, ViewOptions* options) {
   command->add_option("--by", options->by, "Group by")
       ->check(CLI::IsMember(kGroupNames))
@@ -59,6 +73,7 @@ void AddViewOptions(CLI::App* command, ViewOptions* options) {
   Repeatable(command->add_option("--map", options->mappings,
                                  "Take paths that begin with OLD as if they began with NEW"))
       ->type_name("OLD=NEW");
+  AddSymbolsOption(command, &options->symbols);
   command->add_option("--process", options->process, "Only this process of the snapshot")
       ->type_name("PID|NAME");
   command->add_option("--format", options->format, "Form of the output")

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "tools/model/aggregate.h"
+#include "tools/read/load.h"
 #include "tools/render/render.h"
 
 namespace memtrace {
@@ -26,12 +27,17 @@ struct ViewOptions {
   std::string format = "text";
   std::vector<std::string> mappings;
   std::string process;
+  std::vector<std::string> symbols;
   std::string color = "auto";
   std::string output;
   bool force = false;
 };
 
 void AddViewOptions(CLI::App* command, ViewOptions* options);
+
+// Where names of native code are looked for; adds --symbols.
+void AddSymbolsOption(CLI::App* command, std::vector<std::string>* folders);
+LoadOptions LoadOptionsFrom(const ViewOptions& options);
 
 // InvalidArgument for what CLI11 cannot check by itself.
 absl::StatusOr<View> ViewFrom(const ViewOptions& options);

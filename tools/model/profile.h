@@ -115,6 +115,10 @@ struct DomainFigures {
   Values values;
 };
 
+// A bit of Process::flags beside those of RegionFlag: some native code got no source lines, as the
+// time for that was up.
+inline constexpr uint32_t kFlagNamesCutShort = 1u << 31;
+
 enum class EndKind { kUnknown, kRunning, kExited, kSignaled, kDied, kReplacedByExec };
 
 struct Process {
@@ -133,7 +137,7 @@ struct Process {
   int64_t peak_bound = 0;         // 0: exact
   int64_t peak_elapsed_ns = -1;   // when, -1: unknown
   uint32_t stack_depth = 0;       // 0: whole stacks
-  uint32_t flags = 0;             // RegionFlag
+  uint32_t flags = 0;             // RegionFlag, kFlagNamesCutShort
   int64_t inherited_bytes = 0;    // live at fork, still live, owned by the parent; not in samples
   std::string unwind_method;      // how native stacks were taken; empty: they were not
   uint64_t stacks_checked = 0;    // native stacks compared with a full unwinding,

@@ -80,7 +80,7 @@ absl::Status Decoder::ReadIdentity() {
   process_.parent_pid = header_.parent_pid;
   process_.start_realtime_ns = Nanos(header_.start_realtime_ns);
   process_.stack_depth = header_.stack_depth;
-  process_.flags = header_.flags.load(std::memory_order_relaxed);
+  process_.flags = header_.flags.load(std::memory_order_relaxed) & ~kFlagNamesCutShort;
   process_.python = PythonVersionText(header_.python_version);
   process_.stacks_checked = header_.stacks_checked.load(std::memory_order_relaxed);
   process_.stacks_different = header_.stacks_different.load(std::memory_order_relaxed);

@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "tools/model/snapshot_file.h"
 #include "tools/read/decode.h"
+#include "tools/read/name_frames.h"
 #include "tools/read/region_file.h"
 #include "tools/read/section_view.h"
 #include "tools/read/source_lines.h"
@@ -59,21 +60,41 @@ std::string WhatIsTraced() {
   return absl::StrFormat("`memtrace list` shows the %d that are", alive);
 }
 
+void MarkIfCutShort(const Symbolizer& symbolizer, Profile* profile) {
+  if (!symbolizer.ran_out_of_time()) return;
+  for (Process& process : profile->processes) process.flags |= kFlagNamesCutShort;
+}
+
+// A snapshot's files may have changed since it was taken: what has no build-id gets no names.
+Profile WithNames(Profile profile, SymbolSources sources) {
+  sources.trust_paths = false;
+  const bool lines = !sources.folders.empty();  // there may be more than there was
+  const std::unique_ptr<Symbolizer> symbolizer = MakeSymbolizer(std::move(sources));
+  profile = NameFrames(std::move(profile), symbolizer.get(), lines);
+  MarkIfCutShort(*symbolizer, &profile);
+  return profile;
+}
+
 }  // namespace
 
 absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry, Symbolizer* symbolizer) {
   auto region = RegionFile::Open(entry.path);
   if (!region.ok()) return region.status();
-  std::unique_ptr<Symbolizer> own = symbolizer == nullptr ? MakeSymbolizer() : nullptr;
   DecodeOptions options;
-  options.symbolizer = symbolizer == nullptr ? own.get() : symbolizer;
+  options.symbolizer = symbolizer;
   options.end = entry.state;
   absl::StatusOr<Profile> profile = DecodeRegion(**region, options);
   if (!profile.ok()) return profile;
   if (entry.alive()) RefreshThreads(&profile->processes.front());
+  if (symbolizer != nullptr) MarkIfCutShort(*symbolizer, &*profile);
   AddSourceLines(&*profile);
   profile->tool_version = MEMTRACE_VERSION;
   return profile;
+}
+
+absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry, const LoadOptions& options) {
+  if (!options.symbolize) return LoadRegion(entry, nullptr);
+  return LoadRegion(entry, MakeSymbolizer(options.symbols).get());
 }
 
 absl::StatusOr<RegionEntry> ResolveRegion(const std::string& spec) {
@@ -94,12 +115,16 @@ absl::StatusOr<RegionEntry> ResolveRegion(const std::string& spec) {
       "%s: there is no such file, and no traced process of that name; %s", spec, WhatIsTraced()));
 }
 
-absl::StatusOr<Profile> LoadProfile(const std::string& spec) {
+absl::StatusOr<Profile> LoadProfile(const std::string& spec, const LoadOptions& options) {
   int32_t pid = 0;
-  if (!absl::SimpleAtoi(spec, &pid) && Sniff(spec) == Kind::kOther) return ReadSnapshotFile(spec);
+  if (!absl::SimpleAtoi(spec, &pid) && Sniff(spec) == Kind::kOther) {
+    absl::StatusOr<Profile> profile = ReadSnapshotFile(spec);
+    if (!profile.ok() || !options.symbolize) return profile;
+    return WithNames(*std::move(profile), options.symbols);
+  }
   absl::StatusOr<RegionEntry> entry = ResolveRegion(spec);
   if (!entry.ok()) return entry.status();
-  return LoadRegion(*entry);
+  return LoadRegion(*entry, options);
 }
 
 Profile LoadRegions(const std::vector<RegionEntry>& entries, std::vector<std::string>* problems) {

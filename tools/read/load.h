@@ -18,11 +18,16 @@
 
 namespace memtrace {
 
-absl::StatusOr<Profile> LoadProfile(const std::string& spec);
+struct LoadOptions {
+  bool symbolize = true;  // native code that has no name so far gets one, where it can be found
+  SymbolSources symbols;
+};
+
+absl::StatusOr<Profile> LoadProfile(const std::string& spec, const LoadOptions& options = {});
 
 // A region that FindRegions or MatchRegions told of: decoded, with names, states and source lines.
-// Without a symbolizer one of its own is used.
-absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry, Symbolizer* symbolizer = nullptr);
+absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry, const LoadOptions& options = {});
+absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry, Symbolizer* symbolizer);
 
 // What a pid, a name or a region's path stands for. kNotFound when nothing does.
 absl::StatusOr<RegionEntry> ResolveRegion(const std::string& spec);

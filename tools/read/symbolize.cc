@@ -1,12 +1,13 @@
 #include "tools/read/symbolize.h"
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "tools/read/debug_files.h"
 #include "tools/read/elf_file.h"
 #include "tools/read/elf_symbols.h"
 #include "tools/read/inline_frames.h"
@@ -19,7 +20,13 @@ namespace {
 class TimeLeft {
  public:
   explicit TimeLeft(absl::Duration time) : left_(time) {}
-  bool any() const { return left_ > absl::ZeroDuration(); }
+
+  // Whether there is any. Asking when there is none means that something was left out.
+  bool Any() {
+    ran_out_ |= left_ <= absl::ZeroDuration();
+    return !ran_out_;
+  }
+  bool ran_out() const { return ran_out_; }
 
   template <typename Work>
   void Spend(Work work) {
@@ -30,18 +37,23 @@ class TimeLeft {
 
  private:
   absl::Duration left_;
+  bool ran_out_ = false;
 };
 
 // Debug information and symbols of one module.
 class ModuleSymbols {
  public:
-  ModuleSymbols(const Module& module, TimeLeft* time) : file_(module.path), time_(time) {
-    if (file_.elf() == nullptr) return;
-    const std::string build_id = file_.BuildId();
-    if (!module.build_id.empty() && build_id != module.build_id) return;
-    usable_ = true;
-    symbols_.Load(file_.elf());
-    if (time_->any()) time_->Spend([&] { OpenDwarf(build_id); });
+  ModuleSymbols(const Module& module, const DebugFiles& files, TimeLeft* time) : time_(time) {
+    file_ = files.OpenModule(module);
+    if (file_ != nullptr) symbols_.Load(file_->elf());
+    if (file_ == nullptr || !file_->HasUnits()) debug_file_ = files.OpenDebug(module, file_.get());
+    if (debug_file_ != nullptr) {
+      ElfSymbols full;
+      full.Load(debug_file_->elf());
+      if (!full.empty()) symbols_ = std::move(full);
+    }
+    with_dwarf_ = debug_file_ != nullptr ? debug_file_.get() : file_.get();
+    if (with_dwarf_ != nullptr && !PrepareDwarf(files)) with_dwarf_ = nullptr;
   }
 
   const NativeFrames& Resolve(uint64_t address) {
@@ -51,13 +63,24 @@ class ModuleSymbols {
   }
 
  private:
+  // Whether there is debug information and all of it can be read.
+  bool PrepareDwarf(const DebugFiles& files) {
+    if (!with_dwarf_->HasUnits()) return false;
+    bool needed = false;
+    alternate_ = files.OpenAlternate(with_dwarf_, &needed);
+    if (!needed) return true;
+    if (alternate_ == nullptr || alternate_->dwarf() == nullptr) return false;
+    dwarf_setalt(with_dwarf_->dwarf(), alternate_->dwarf());
+    return true;
+  }
+
   NativeFrames Find(uint64_t address) {
     NativeFrames frames;
-    if (usable_ && inline_frames_.has_value() && time_->any()) {
-      time_->Spend([&] { frames = inline_frames_->At(address); });
+    if (with_dwarf_ != nullptr && time_->Any()) {
+      time_->Spend([&] { frames = FromDwarf(address); });
     }
     if (frames.empty()) frames.emplace_back();
-    if (usable_ && frames.back().function.empty()) {
+    if (frames.back().function.empty()) {
       if (const char* name = symbols_.Find(address)) {
         frames.back().function = ValidUtf8(Demangle(name));
       }
@@ -65,49 +88,46 @@ class ModuleSymbols {
     return frames;
   }
 
-  void OpenDwarf(const std::string& build_id) {
-    ElfFile* with_dwarf = &file_;
-    if (!file_.HasUnits() && build_id.size() > 2) {
-      debug_file_ = std::make_unique<ElfFile>(absl::StrCat(
-          "/usr/lib/debug/.build-id/", build_id.substr(0, 2), "/", build_id.substr(2), ".debug"));
-      if (debug_file_->BuildId() != build_id) return;
-      with_dwarf = debug_file_.get();
-      ElfSymbols full;
-      full.Load(debug_file_->elf());
-      if (!full.empty()) symbols_ = std::move(full);
-    }
-    if (with_dwarf->HasUnits()) inline_frames_.emplace(with_dwarf->dwarf(), &symbols_);
+  NativeFrames FromDwarf(uint64_t address) {
+    if (!inline_frames_.has_value()) inline_frames_.emplace(with_dwarf_->dwarf(), &symbols_);
+    return inline_frames_->At(address);
   }
 
-  ElfFile file_;
-  std::unique_ptr<ElfFile> debug_file_;
   TimeLeft* const time_;
-  bool usable_ = false;
-  ElfSymbols symbols_;
+  // In this order: one that refers to another is closed before it.
+  std::unique_ptr<ElfFile> alternate_;
+  std::unique_ptr<ElfFile> file_;        // the module's own, null: not found
+  std::unique_ptr<ElfFile> debug_file_;  // null: none, or file_ has debug information itself
+  ElfFile* with_dwarf_ = nullptr;        // one of these, or null
+  ElfSymbols symbols_;                   // of one of these
   std::optional<InlineFrames> inline_frames_;
   absl::flat_hash_map<uint64_t, NativeFrames> known_;
 };
 
 class FileSymbolizer : public Symbolizer {
  public:
-  explicit FileSymbolizer(absl::Duration dwarf_time) : time_(dwarf_time) {}
+  FileSymbolizer(SymbolSources sources, absl::Duration dwarf_time)
+      : files_(std::move(sources)), time_(dwarf_time) {}
 
   NativeFrames Resolve(const Module& module, uint64_t address) override {
-    if (address == 0 || module.path.empty() || module.path[0] != '/') return NativeFrames(1);
+    if (address == 0 || module.path.empty()) return NativeFrames(1);
     auto& symbols = modules_[{module.path, module.build_id}];
-    if (symbols == nullptr) symbols = std::make_unique<ModuleSymbols>(module, &time_);
+    if (symbols == nullptr) symbols = std::make_unique<ModuleSymbols>(module, files_, &time_);
     return symbols->Resolve(address - 1);
   }
 
+  bool ran_out_of_time() const override { return time_.ran_out(); }
+
  private:
+  const DebugFiles files_;
   TimeLeft time_;
   std::map<std::pair<std::string, std::string>, std::unique_ptr<ModuleSymbols>> modules_;
 };
 
 }  // namespace
 
-std::unique_ptr<Symbolizer> MakeSymbolizer(absl::Duration dwarf_time) {
-  return std::make_unique<FileSymbolizer>(dwarf_time);
+std::unique_ptr<Symbolizer> MakeSymbolizer(SymbolSources sources, absl::Duration dwarf_time) {
+  return std::make_unique<FileSymbolizer>(std::move(sources), dwarf_time);
 }
 
 }  // namespace memtrace

@@ -252,6 +252,10 @@ std::vector<std::string> Notes(const Overview& overview) {
     notes.push_back("Some stacks are cut: the outer frames of deep ones are missing.");
   }
   AddUnwindNotes(overview, &notes);
+  if (flags & kFlagNamesCutShort) {
+    notes.push_back(
+        "Some native code has no source lines: the time to read debug information was up.");
+  }
   if (inherited > 0) {
     notes.push_back(absl::StrCat(FormatSize(inherited),
                                  " were inherited through fork and are the parent's: not in the "

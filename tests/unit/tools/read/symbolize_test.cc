@@ -88,7 +88,7 @@ TEST(Symbolize, InlinedCallsComeFirst) {
 TEST(Symbolize, GoesOnWithSymbolTablesWhenTimeIsUp) {
   const Module module = OwnModule();
   const uint64_t address = reinterpret_cast<uint64_t>(CallsKnownFunction()) - module.bias;
-  const NativeFrames frames = MakeSymbolizer(absl::ZeroDuration())->Resolve(module, address);
+  const NativeFrames frames = MakeSymbolizer({}, absl::ZeroDuration())->Resolve(module, address);
   ASSERT_EQ(frames.size(), 1);
   const NativeSymbol& symbol = frames[0];
   EXPECT_THAT(symbol.function, HasSubstr("CallsKnownFunction()"));
