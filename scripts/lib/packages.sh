@@ -11,7 +11,7 @@ packages_test=(
   python3-pytest python3-protobuf binutils clang-format
   sqlite3 redis-server redis-tools nodejs nginx-light
   libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 libpython3-dev musl-tools
-  heaptrack zstd clang rustc
+  heaptrack zstd clang rustc cargo dwz
 )
 packages_bench=(heaptrack)
 
