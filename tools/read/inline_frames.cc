@@ -2,8 +2,6 @@
 
 #include <dwarf.h>
 
-#include <cstdlib>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -102,21 +100,6 @@ bool HasScopes(Dwarf_Die* unit) {
   }
 }
 
-std::string ScopeName(Dwarf_Die* scope) {
-  const char* name = dwarf_diename(scope);
-  switch (dwarf_tag(scope)) {
-    case DW_TAG_namespace:
-      return name == nullptr ? "(anonymous namespace)" : name;
-    case DW_TAG_class_type:
-    case DW_TAG_structure_type:
-    case DW_TAG_union_type:
-    case DW_TAG_subprogram:
-      return name == nullptr ? "{unnamed}" : name;
-    default:
-      return "";
-  }
-}
-
 }  // namespace
 
 NativeFrames InlineFrames::At(uint64_t address) {
@@ -177,19 +160,12 @@ std::string InlineFrames::InlinedName(Dwarf_Die* unit, Dwarf_Die* inlined) {
 }
 
 std::string InlineFrames::QualifiedName(Dwarf_Die* function) {
-  auto [it, fresh] = qualified_.try_emplace(function->addr);
-  if (!fresh) return it->second;
   const char* name = dwarf_diename(function);
-  if (name == nullptr) return "";
-  std::string text = ValidUtf8(name);
-  Dwarf_Die* scopes = nullptr;
-  const int count = dwarf_getscopes_die(function, &scopes);
-  for (int i = 1; i < count; ++i) {  // the first one is the function itself
-    const std::string scope = ScopeName(&scopes[i]);
-    if (!scope.empty()) text = absl::StrCat(ValidUtf8(scope), "::", text);
-  }
-  std::free(scopes);
-  return it->second = text;
+  Dwarf_Die unit;
+  if (name == nullptr || dwarf_diecu(function, &unit, nullptr, nullptr) == nullptr) return "";
+  auto [it, fresh] = scopes_.try_emplace(reinterpret_cast<uintptr_t>(unit.addr));
+  if (fresh) it->second = std::make_unique<ScopeNames>(unit);
+  return absl::StrCat(it->second->Of(*function), ValidUtf8(name));
 }
 
 }  // namespace memtrace

@@ -21,6 +21,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "tools/read/elf_symbols.h"
 #include "tools/read/native_symbol.h"
+#include "tools/read/scope_names.h"
 #include "tools/read/unit_index.h"
 
 namespace memtrace {
@@ -42,7 +43,7 @@ class InlineFrames {
   const ElfSymbols* const symbols_;
   UnitIndex units_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<UnitFunctions>> functions_;  // by unit's offset
-  absl::flat_hash_map<const void*, std::string> qualified_;                  // by function's DIE
+  absl::flat_hash_map<uint64_t, std::unique_ptr<ScopeNames>> scopes_;        // by unit's place
 };
 
 }  // namespace memtrace
