@@ -88,7 +88,10 @@ TEST(Symbolize, InlinedCallsComeFirst) {
 TEST(Symbolize, GoesOnWithSymbolTablesWhenTimeIsUp) {
   const Module module = OwnModule();
   const uint64_t address = reinterpret_cast<uint64_t>(CallsKnownFunction()) - module.bias;
-  const NativeFrames frames = MakeSymbolizer({}, absl::ZeroDuration())->Resolve(module, address);
+  const auto symbolizer = MakeSymbolizer({}, absl::ZeroDuration());
+  EXPECT_FALSE(symbolizer->ran_out_of_time());
+  const NativeFrames frames = symbolizer->Resolve(module, address);
+  EXPECT_TRUE(symbolizer->ran_out_of_time());
   ASSERT_EQ(frames.size(), 1);
   const NativeSymbol& symbol = frames[0];
   EXPECT_THAT(symbol.function, HasSubstr("CallsKnownFunction()"));
