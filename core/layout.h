@@ -255,7 +255,8 @@ enum class ThreadState : uint32_t { kFree = 0, kLive = 1, kEnded = 2, kInherited
 // over, counters and all, so memory is bounded by the number of threads alive at once.
 struct alignas(64) ThreadRecord {
   int64_t unflushed_bytes;  // not yet part of Header::shared_total
-  uint64_t reserved[2];
+  uint64_t stack;           // an address in its stack
+  uint64_t reserved;
   uint64_t start_ns;            // CLOCK_BOOTTIME when the present thread was first seen
   std::atomic<uint32_t> state;  // ThreadState; nonzero publishes the record
   int32_t tid;
@@ -396,6 +397,7 @@ struct Header {
   std::atomic<uint64_t> stacks_cut;
   uint32_t unwind_method;  // string: name of the method; 0: no native stacks
   uint32_t reserved_unwind;
+  uint64_t live_table;  // where the process has it (core/live_shadow.h); 0: not told
 
   alignas(64) LossCounter lost[kLossSlots];
   alignas(64) Section sections[kSectionCount];

@@ -70,6 +70,7 @@ void StartRecording() {
   if (gate == nullptr || !MakeTables()) return;
   SayPlace(g_region.file());
   Header* h = g_region.header();
+  h->live_table = reinterpret_cast<uint64_t>(&g_live_table);
   h->stack_depth = StackDepth();
   g_exact_peak = Wanted("MEMTRACE_EXACT_PEAK");
   if (g_exact_peak) h->flags |= kFlagExactPeak;

@@ -51,7 +51,12 @@ uint32_t* Shadow::SlotSlow(uint64_t index) {
   return leaf != nullptr ? leaf + part(0, kLeafBits) : nullptr;
 }
 
-bool LiveTable::Init() { return coarse_.Init(); }
+bool LiveTable::Init() {
+  static_assert(offsetof(LiveTable, coarse_) == offsetof(LiveShadows, coarse));
+  static_assert(offsetof(LiveTable, fine_) == offsetof(LiveShadows, fine));
+  static_assert(offsetof(LiveTable, odd_) == offsetof(LiveShadows, odd));
+  return coarse_.Init();
+}
 
 uint32_t* LiveTable::Coarse(const char* p) { return coarse_.Slot(Index(Address(p))); }
 

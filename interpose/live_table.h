@@ -37,6 +37,7 @@
 #include <cstdint>
 
 #include "core/layout.h"
+#include "core/live_shadow.h"
 #include "interpose/hot.h"
 
 namespace memtrace {
@@ -196,6 +197,10 @@ class LiveTable {
   static constexpr uint32_t kId = 127;
   static constexpr uint32_t kThreadStateId = kNoCodeId - 1;  // in the place of a code object's
   static_assert((kEights + 400) / 8 < kSizeNext && kMaxSites <= 1u << 24);
+  // It is read from outside, too.
+  static_assert(kGranule == kLiveGranule && kTagBits == kLiveTagBits && kHalf == kLiveHalf);
+  static_assert(kSizeNext == kLiveSizeNext && kSizeWide == kLiveSizeWide && kCode == kLiveCode);
+  static_assert(kMarker == kLiveMarker && kId == kLiveId && kExact == kLiveExact);
 
   MEMTRACE_HOT uint32_t* NextSlot(const void* p) const {
     return coarse_.flat() + Index(reinterpret_cast<uint64_t>(p) + kGranule);

@@ -28,6 +28,7 @@ void Begin(Thread* t, int tid) {
   ThreadRecord* r = t->record;
   r->users++;
   r->start_ns = os::BootNanos();
+  r->stack = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
   os::ThreadName(r->name, sizeof r->name);
   t->rest = RestingState();
   t->busy = t->rest;
