@@ -76,6 +76,7 @@ Process MemberOf(const Profile& one, uint32_t group) {
   member.timeline.clear();
   member.threads.clear();
   member.modules.clear();
+  member.ledgers.clear();
   Values by_domain[kDomainCount];
   for (const Sample& sample : one.samples()) {
     by_domain[static_cast<size_t>(sample.domain)] += sample.values;

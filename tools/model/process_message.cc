@@ -1,5 +1,6 @@
 #include "tools/model/process_message.h"
 
+#include <utility>
 #include <vector>
 
 #include "tools/model/snapshot_raw.h"
@@ -75,6 +76,63 @@ absl::StatusOr<DomainFigures> FromProto(const pprof::Figures& in) {
        in.peak_objects(), in.peak_bytes(), in.temporary_objects(), in.temporary_bytes()}};
 }
 
+void ToProto(const Ledger& ledger, pprof::Ledger* out) {
+  out->set_taken_realtime_ns(ledger.taken_realtime_ns);
+  out->set_rss_bytes(ledger.rss_bytes);
+  out->set_live_bytes(ledger.live_bytes);
+  out->set_why(ledger.why);
+  for (const LedgerPart& part : ledger.parts) {
+    pprof::LedgerPart* out_part = out->add_part();
+    out_part->set_kind(static_cast<uint32_t>(part.kind));
+    out_part->set_bytes(part.bytes);
+    for (const LedgerItem& item : part.items) {
+      pprof::LedgerItem* out_item = out_part->add_item();
+      out_item->set_name(item.name);
+      out_item->set_bytes(item.bytes);
+    }
+  }
+  out->set_arenas(ledger.arenas);
+  out->set_pinned_arenas(ledger.pinned_arenas);
+  out->set_pinned_free_bytes(ledger.pinned_free_bytes);
+  for (const ArenaPin& pin : ledger.pins) {
+    pprof::ArenaPin* out_pin = out->add_pin();
+    out_pin->set_place(pin.place);
+    out_pin->set_arenas(pin.arenas);
+    out_pin->set_bytes(pin.bytes);
+  }
+}
+
+absl::StatusOr<Ledger> FromProto(const pprof::Ledger& in) {
+  Ledger out;
+  out.taken_realtime_ns = in.taken_realtime_ns();
+  out.rss_bytes = in.rss_bytes();
+  out.live_bytes = in.live_bytes();
+  out.why = in.why();
+  for (const pprof::LedgerPart& p : in.part()) {
+    // A later version's parts are not known here, and so not explained.
+    LedgerPart part = {
+        p.kind() < kLedgerKinds ? static_cast<LedgerKind>(p.kind()) : LedgerKind::kUnexplained,
+        p.bytes(),
+        {}};
+    for (const pprof::LedgerItem& item : p.item())
+      part.items.push_back({item.name(), item.bytes()});
+    out.parts.push_back(std::move(part));
+  }
+  out.arenas = in.arenas();
+  out.pinned_arenas = in.pinned_arenas();
+  out.pinned_free_bytes = in.pinned_free_bytes();
+  for (int64_t value : {out.arenas, out.pinned_arenas, out.pinned_free_bytes, out.live_bytes}) {
+    if (value < 0 || IsOutOfRange(value)) return Damaged("a figure of a ledger is out of range");
+  }
+  for (const pprof::ArenaPin& pin : in.pin()) {
+    if (pin.arenas() < 0 || pin.bytes() < 0) return Damaged("a figure of a ledger is out of range");
+    out.pins.push_back({pin.place(), pin.arenas(), pin.bytes()});
+  }
+  JoinSameKinds(&out);
+  if (!SumsUp(out)) return Damaged("the parts of a ledger are not what it says they sum to");
+  return out;
+}
+
 }  // namespace
 
 void ToProto(const Process& process, pprof::Process* out) {
@@ -106,6 +164,7 @@ void ToProto(const Process& process, pprof::Process* out) {
   out->set_stacks_checked(process.stacks_checked);
   out->set_stacks_different(process.stacks_different);
   out->set_stacks_cut(process.stacks_cut);
+  for (const Ledger& ledger : process.ledgers) ToProto(ledger, out->add_ledger());
 }
 
 absl::StatusOr<Process> FromProto(const pprof::Process& in) {
@@ -153,6 +212,11 @@ absl::StatusOr<Process> FromProto(const pprof::Process& in) {
     absl::StatusOr<DomainFigures> figures = FromProto(f);
     if (!figures.ok()) return figures.status();
     out.figures.push_back(*figures);
+  }
+  for (const pprof::Ledger& l : in.ledger()) {
+    absl::StatusOr<Ledger> ledger = FromProto(l);
+    if (!ledger.ok()) return ledger.status();
+    out.ledgers.push_back(*std::move(ledger));
   }
   for (const pprof::Module& m : in.module()) {
     out.modules.push_back({m.path(), m.build_id(), m.start(), m.end(), m.bias(), m.generation()});

@@ -25,6 +25,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "core/layout.h"
+#include "tools/model/ledger.h"
 
 namespace memtrace {
 
@@ -147,6 +148,8 @@ struct Process {
   std::vector<LossCount> losses;  // nonzero ones only
   std::vector<TimelineBucket> timeline;
   std::vector<Module> modules;
+  // Of resident memory: the last one, and the one of the highest, if that is another.
+  std::vector<Ledger> ledgers;
 
   // Of the very many processes of a tree, those of one program are added up: one Process, the
   // group, has the samples of all (pid 0, one thread), the members only their figures.

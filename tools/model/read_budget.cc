@@ -19,7 +19,7 @@ constexpr int64_t kScalar = 64;
 constexpr int64_t kObject = 420;
 constexpr int64_t kProcess = 3000;
 
-enum class Kind { kExtension, kProcess, kColumns, kTimeline, kEntry, kText };
+enum class Kind { kExtension, kProcess, kColumns, kTimeline, kLedger, kLedgerPart, kEntry, kText };
 
 // What a field that has a length is.
 Kind KindOf(Kind outer, int field) {
@@ -34,6 +34,14 @@ Kind KindOf(Kind outer, int field) {
     if (field == pprof::Process::kLossFieldNumber) return Kind::kEntry;
     if (field == pprof::Process::kModuleFieldNumber) return Kind::kEntry;
     if (field == pprof::Process::kFiguresFieldNumber) return Kind::kEntry;
+    if (field == pprof::Process::kLedgerFieldNumber) return Kind::kLedger;
+  }
+  if (outer == Kind::kLedger) {
+    if (field == pprof::Ledger::kPartFieldNumber) return Kind::kLedgerPart;
+    if (field == pprof::Ledger::kPinFieldNumber) return Kind::kEntry;
+  }
+  if (outer == Kind::kLedgerPart && field == pprof::LedgerPart::kItemFieldNumber) {
+    return Kind::kEntry;
   }
   return Kind::kText;
 }

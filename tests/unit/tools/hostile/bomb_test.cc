@@ -28,7 +28,7 @@ using testing::Varint;
 // Fields of pprof.Profile and of the extension, by number: what a hostile writer thinks in.
 constexpr int kSampleType = 1, kSample = 2, kMapping = 3, kLocation = 4, kFunction = 5, kString = 6;
 constexpr int kExtension = 10000, kProcess = 4, kSourceLine = 5, kColumns = 6;
-constexpr int kCommand = 3, kThread = 18, kLoss = 19, kTimeline = 20, kModule = 21;
+constexpr int kCommand = 3, kThread = 18, kLoss = 19, kTimeline = 20, kModule = 21, kLedger = 30;
 constexpr int kFigures = 24;
 
 // Another program's profile with one sample type, up to where its samples begin.
@@ -198,6 +198,13 @@ const std::vector<Bomb>& Bombs() {
       {"figures", [](size_t n) { return InProcess(Repeated(Piece(kFigures, ""), n)); }},
       {"unknown numbers in figures",
        [](size_t n) { return InProcess(Piece(kFigures, Repeated(Number(99, 1), n))); }},
+      {"ledgers", [](size_t n) { return InProcess(Repeated(Piece(kLedger, ""), n)); }},
+      {"parts of a ledger",
+       [](size_t n) { return InProcess(Piece(kLedger, Repeated(Piece(5, ""), n))); }},
+      {"items of a ledger",
+       [](size_t n) { return InProcess(Piece(kLedger, Piece(5, Repeated(Piece(3, ""), n)))); }},
+      {"pins of a ledger",
+       [](size_t n) { return InProcess(Piece(kLedger, Repeated(Piece(9, Piece(1, "p")), n))); }},
       {"a timeline", [](size_t n) { return InProcess(Piece(kTimeline, NumbersOf(4, n))); }},
       {"a timeline point by point",
        [](size_t n) {

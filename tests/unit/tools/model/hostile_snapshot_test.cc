@@ -56,6 +56,17 @@ TEST(HostileSnapshot, EveryIndexIsChecked) {
        [](auto* p) {
          p->mutable_memtrace()->mutable_columns()->set_temporary_bytes(0, INT64_MIN);
        }},
+      {"ledger",
+       [](auto* p) { p->mutable_memtrace()->mutable_process(0)->add_ledger()->set_rss_bytes(1); }},
+      {"part of a ledger",
+       [](auto* p) {
+         auto* ledger = p->mutable_memtrace()->mutable_process(0)->add_ledger();
+         ledger->add_part()->set_bytes(-1);
+         ledger->add_part()->set_kind(1);
+         ledger->mutable_part(1)->set_bytes(1);
+       }},
+      {"figure of a ledger",
+       [](auto* p) { p->mutable_memtrace()->mutable_process(0)->add_ledger()->set_arenas(-1); }},
       {"timeline", [](auto* p) {
          p->mutable_memtrace()->mutable_process(0)->mutable_timeline()->add_elapsed_ns(1);
        }}};

@@ -60,6 +60,18 @@ inline std::string ProcessText(const Process& p) {
     absl::StrAppend(&text, " at ", b.elapsed_ns, " ", b.live_bytes_min, " ", b.live_bytes_max, " ",
                     b.rss_bytes, "\n");
   }
+  for (const Ledger& l : p.ledgers) {
+    absl::StrAppend(&text, " ledger ", l.taken_realtime_ns, " ", l.rss_bytes, " ", l.live_bytes,
+                    " ", l.why, " ", l.arenas, " ", l.pinned_arenas, " ", l.pinned_free_bytes,
+                    "\n");
+    for (const LedgerPart& part : l.parts) {
+      absl::StrAppend(&text, "  ", LedgerKindName(part.kind), " ", part.bytes, "\n");
+      for (const LedgerItem& i : part.items) absl::StrAppend(&text, "   ", i.name, i.bytes, "\n");
+    }
+    for (const ArenaPin& pin : l.pins) {
+      absl::StrAppend(&text, "  ", pin.place, " ", pin.arenas, " ", pin.bytes, "\n");
+    }
+  }
   for (const Module& m : p.modules) {
     absl::StrAppend(&text, " module ", m.path, " ", m.build_id, " ", m.start, " ", m.end, " ",
                     m.bias, " ", m.generation, "\n");

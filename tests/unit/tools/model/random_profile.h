@@ -66,6 +66,19 @@ inline Profile RandomProfile(uint32_t seed, int samples = 200) {
     process.timeline = {{0, 0, 100, -1}, {1000000, 50, 200, 4096}};
     process.modules = {
         {"/lib/libc.so.6", "abcdef0123", 0x7f0000000000, 0x7f0000200000, 0x7f0000000000, 1}};
+    Ledger ledger;
+    ledger.taken_realtime_ns = 1700000000500000000;
+    ledger.rss_bytes = 5000;
+    ledger.live_bytes = 3500;
+    ledger.why = i == 0 ? "" : "it is late";
+    ledger.parts = {{LedgerKind::kLive, 3000, {}},
+                    {LedgerKind::kFiles, 1500, {{"/lib/libc.so.6", 1000}, {"x\xff", 1}}},
+                    {LedgerKind::kUnexplained, 500, {}}};
+    ledger.arenas = 4;
+    ledger.pinned_arenas = 2;
+    ledger.pinned_free_bytes = 77;
+    ledger.pins = {{"main.py:3", 2, 64}};
+    process.ledgers = {ledger};
     process.peak_bytes = 123456;
     process.peak_bound = i;
     process.inherited_bytes = i * 100;
