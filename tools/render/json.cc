@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "tools/render/ledger_json.h"
 #include "tools/render/render.h"
 #include "tools/render/source_lines.h"
 #include "tools/render/words.h"
@@ -57,6 +58,8 @@ Json ProcessJson(const Process& process) {
     json["stacks_cut"] = process.stacks_cut;
   }
   json["peak_elapsed_ns"] = process.peak_elapsed_ns < 0 ? Json() : Json(process.peak_elapsed_ns);
+  json["ledger"] = process.ledgers.empty() ? Json() : LedgerJson(process.ledgers[0]);
+  if (process.ledgers.size() > 1) json["highest_ledger"] = LedgerJson(process.ledgers[1]);
   return json;
 }
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "tools/render/ledger.h"
 #include "tools/render/render.h"
 #include "tools/render/source_lines.h"
 #include "tools/render/units.h"
@@ -109,6 +110,8 @@ std::string RenderMarkdown(const RenderInput& input, size_t max_bytes) {
     absl::StrAppend(&out, "\n", FormatCount(static_cast<int64_t>(table.rows.size() - shown)),
                     " more rows are not shown.\n");
   }
+  const std::string ledger = RenderLedgerMarkdown(input);
+  if (max_bytes == 0 || out.size() + ledger.size() <= max_bytes) out += ledger;
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tools/render/ledger.h"
 #include "tools/render/render.h"
 #include "tools/render/source_lines.h"
 #include "tools/render/table_text.h"
@@ -157,7 +158,7 @@ std::string RenderText(const RenderInput& input) {
   }
   absl::StrAppend(&out, "\n");
   if (!table.rows.empty()) absl::StrAppend(&out, text.ToString());
-  return absl::StrCat(out, Remainder(input));
+  return absl::StrCat(out, Remainder(input), RenderLedgerText(input));
 }
 
 std::string Render(const RenderInput& input, Format format) {
