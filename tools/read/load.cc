@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "tools/model/snapshot_file.h"
 #include "tools/read/decode.h"
+#include "tools/read/ledger.h"
 #include "tools/read/name_frames.h"
 #include "tools/read/region_file.h"
 #include "tools/read/section_view.h"
@@ -85,7 +86,14 @@ absl::StatusOr<Profile> LoadRegion(const RegionEntry& entry, Symbolizer* symboli
   options.end = entry.state;
   absl::StatusOr<Profile> profile = DecodeRegion(**region, options);
   if (!profile.ok()) return profile;
-  if (entry.alive()) RefreshThreads(&profile->processes.front());
+  if (entry.alive()) {
+    Process& process = profile->processes.front();
+    RefreshThreads(&process);
+    // A pid of another container, or whose start is not known, may be anybody's here.
+    if (entry.process_start != 0 && ProcessStart(entry.pid) == entry.process_start) {
+      process.ledgers = {ReadLedger(**region, entry.pid, options.symbolizer)};
+    }
+  }
   if (symbolizer != nullptr) MarkIfCutShort(*symbolizer, &*profile);
   AddSourceLines(&*profile);
   profile->tool_version = MEMTRACE_VERSION;

@@ -91,6 +91,11 @@ class RegionBuilder {
     return Add(kNativeNodes, NodeRecord{parent, frame});
   }
   uint32_t Node(uint32_t parent, uint32_t frame) { return Add(kNodes, NodeRecord{parent, frame}); }
+  void Mapping(uint64_t seq, uint64_t start, uint64_t end, uint32_t site, MappingKind kind) {
+    const uint64_t words[] = {seq, start, end, site | static_cast<uint64_t>(kind) << 32};
+    static_assert(sizeof(words) == sizeof(MappingRecord));
+    Append(kMappings, std::string(reinterpret_cast<const char*>(words), sizeof(words)));
+  }
   uint32_t Module(const std::string& path) {
     ModuleRecord record = {};
     record.path = String(path);

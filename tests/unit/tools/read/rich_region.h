@@ -51,6 +51,9 @@ inline void FillRich(RegionBuilder* b) {
   b->SmallCellAt(small, 0).alloc = PackSmall(5, 500);  // inherited
   b->CellAt(busy, 0).alloc = {10, 1000};
   b->Point(2000000, 4000, 9000);
+  b->Mapping(2, 0x7f0000000000, 0x7f0000100000, 0, MappingKind::kPythonAllocator);
+  b->Mapping(4, 0x7f0000200000, 0x7f0000300000, small, MappingKind::kAnonymous);
+  b->Mapping(3, 0x7f0000400000, 0x7f0000500000, busy, MappingKind::kAnonymous);
 }
 
 // Native stacks beside the Python ones: stacks in which the two take turns, a recursion, one that

@@ -24,6 +24,7 @@ inline std::string WhatIsMisplaced(const Profile& profile) {
     if (profile.nodes()[i].frame >= profile.frames().size()) return "a node's frame";
   }
   for (const Process& process : profile.processes) {
+    if (!std::all_of(process.ledgers.begin(), process.ledgers.end(), SumsUp)) return "a ledger";
     if (!process.is_member()) continue;
     if (process.added_to > profile.processes.size()) return "a member's group";
     if (!profile.processes[process.added_to - 1].is_group()) return "a member of no group";

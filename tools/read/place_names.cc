@@ -1,0 +1,76 @@
+#include "tools/read/place_names.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "tools/read/section_view.h"
+
+namespace memtrace {
+namespace {
+
+// Index = id of the region; what cannot be read has no path.
+std::vector<Module> ModulesOf(const RegionFile& region) {
+  const SectionView section(region, kModules);
+  std::vector<Module> modules(1);
+  for (uint64_t id = 1; id < section.Count(); ++id) {
+    ModuleRecord record = {};
+    Module module;
+    if (section.Copy(id, &record) && record.path != 0) {
+      if (auto path = ReadString(region, record.path); path.ok()) module.path = *path;
+      module.bias = record.bias;
+    }
+    modules.push_back(std::move(module));
+  }
+  return modules;
+}
+
+std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+}  // namespace
+
+PlaceNames::PlaceNames(const RegionFile& region, Symbolizer* symbolizer)
+    : region_(region),
+      modules_(ModulesOf(region)),
+      stacks_(region, modules_, symbolizer, &profile_) {
+  if (auto folder = ReadString(region, region.header().working_dir); folder.ok()) {
+    folder_ = absl::StrCat(*folder, "/");
+  }
+}
+
+const std::string& PlaceNames::OfSite(uint32_t site) {
+  auto [it, fresh] = known_.try_emplace(site);
+  if (fresh) it->second = Name(site);
+  return it->second;
+}
+
+std::string PlaceNames::FrameName(const Frame& frame) const {
+  const Function& function = profile_.function(frame.function);
+  absl::string_view file = profile_.string(function.filename);
+  if (frame.line > 0 && !file.empty()) {
+    absl::ConsumePrefix(&file, folder_);
+    return absl::StrCat(file, ":", frame.line);
+  }
+  const std::string module = BaseName(profile_.string(frame.module));
+  const std::string& name = profile_.string(function.name);
+  if (!name.empty()) return module.empty() ? name : absl::StrCat(module, "!", name);
+  return absl::StrFormat("%s+0x%x", module, frame.address);
+}
+
+std::string PlaceNames::Name(uint32_t site) {
+  const SectionView section(region_, IsBusySite(site) ? kBusySites : kSites);
+  const uint32_t index = IsBusySite(site) ? site - kFirstBusySite : site;
+  SiteRecord record = {};
+  if (index >= section.Count() || !section.Copy(index, &record)) return "(unknown)";
+  if (absl::StatusOr<NodeId> node = stacks_.Node(record.node()); node.ok()) {
+    for (NodeId at = *node; at != 0; at = profile_.node(at).parent) {
+      const Frame& frame = profile_.frame(profile_.node(at).frame);
+      if (frame.kind == FrameKind::kPython && frame.line > 0) return FrameName(frame);
+    }
+  }
+  const bool native = (region_.header().flags.load() & kFlagNativeStacks) != 0;
+  if (native || record.caller() == 0) return "(unknown)";
+  absl::StatusOr<FrameId> caller = stacks_.Frame(record.caller());
+  return caller.ok() ? FrameName(profile_.frame(*caller)) : "(unknown)";
+}
+
+}  // namespace memtrace
