@@ -20,6 +20,7 @@
 #include "tools/cli/child.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/ended_processes.h"
+#include "tools/cli/ledger_history.h"
 #include "tools/cli/library_path.h"
 #include "tools/cli/oom_watch.h"
 #include "tools/cli/rss_history.h"
@@ -134,6 +135,7 @@ class Run {
   std::vector<std::pair<std::string, std::string>> variables_;
   RssHistory rss_;
   std::unique_ptr<EndedProcesses> ended_;
+  std::unique_ptr<LedgerHistory> ledgers_;
   OomWatch oom_;
   std::string output_;
   bool some_live_ = false;
@@ -201,9 +203,11 @@ int Run::Main() {
     oom_.Sample(pid);
     line = std::make_unique<StatusLine>(!options_.quiet, session_, pid);
     ended_ = std::make_unique<EndedProcesses>(session_, pid);
+    ledgers_ = std::make_unique<LedgerHistory>(session_, pid);
   };
   hooks.on_tick = [&](int64_t elapsed_ns) {
     rss_.Sample(pid, absl::ToUnixNanos(absl::Now()));
+    if (ledgers_ != nullptr) ledgers_->Tick(elapsed_ns, rss_.latest());
     if (tick % kEndedTicks == 0 && ended_ != nullptr) ended_->Poll();
     oom_.Sample(pid);
     if (++tick % kStatusTicks == 0 && line != nullptr) line->Update(elapsed_ns);
@@ -236,6 +240,7 @@ void Run::DescribeEnd(const ChildResult& child, Profile* profile) const {
   process.end_status = child.status;
   process.duration_ns = std::max(process.duration_ns, child.elapsed_ns);
   rss_.AnnotateTimeline(&process);
+  if (ledgers_ != nullptr) ledgers_->Finish(&process);
 }
 
 // False when there is nothing to report.

@@ -28,6 +28,7 @@ class RssHistory {
     int64_t rss_bytes;
   };
   const std::vector<Point>& points() const { return points_; }
+  int64_t latest() const { return points_.empty() ? 0 : points_.back().rss_bytes; }
 
  private:
   std::vector<Point> points_;

@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_format.h"
 #include "tools/read/figures.h"
-#include "tools/read/processes.h"
 #include "tools/render/terminal.h"
 #include "tools/render/units.h"
 
@@ -46,19 +45,7 @@ bool InNormalMode() {
 }  // namespace
 
 StatusLine::StatusLine(bool wanted, std::string session, int32_t pid)
-    : wanted_(wanted && TerminalCanShow()), session_(std::move(session)), pid_(pid) {}
-
-// The region of the image that the process runs now.
-bool StatusLine::FindRegion() {
-  const uint64_t start = ProcessStart(pid_);
-  for (uint32_t next = region_ == nullptr ? 0 : exec_index_ + 1;; ++next) {
-    auto region =
-        RegionFile::Open(absl::StrFormat("%s/%d-%d-%d.region", session_, pid_, start, next));
-    if (!region.ok()) return region_ != nullptr;
-    region_ = *std::move(region);
-    exec_index_ = next;
-  }
-}
+    : wanted_(wanted && TerminalCanShow()), follower_(std::move(session), pid) {}
 
 bool StatusLine::Show(int rows) {
   if (rows == rows_) return true;
@@ -87,15 +74,16 @@ void StatusLine::Update(int64_t elapsed_ns) {
   if (!wanted_ || elapsed_ns < kFirstShown) return;
   winsize size = {};
   if (!InNormalMode() || ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row < kLeastRows ||
-      !FindRegion()) {
+      follower_.Look() == nullptr) {
     Hide();
     return;
   }
-  const HeaderTotals totals = ReadTotals(*region_);
+  const RegionFile& region = *follower_.region();
+  const HeaderTotals totals = ReadTotals(region);
   const std::string text =
       absl::StrFormat("memtrace  %s   now %s   peak %s   %s allocations",
                       FormatDuration(elapsed_ns), FormatSize(totals.now_bytes),
-                      FormatSize(totals.peak_bytes), FormatCount(CountAllocations(*region_)));
+                      FormatSize(totals.peak_bytes), FormatCount(CountAllocations(region)));
   Show(size.ws_row);
   Put(
       absl::StrFormat("\x1b"

@@ -10,10 +10,9 @@
 #define MEMTRACE_TOOLS_CLI_STATUS_LINE_H_
 
 #include <cstdint>
-#include <memory>
 #include <string>
 
-#include "tools/read/region_file.h"
+#include "tools/cli/region_follower.h"
 
 namespace memtrace {
 
@@ -28,15 +27,11 @@ class StatusLine {
   void Hide();
 
  private:
-  bool FindRegion();
   bool Show(int rows);
 
   const bool wanted_;
-  const std::string session_;
-  const int32_t pid_;
   int rows_ = 0;  // of the terminal while the line is shown; 0: hidden
-  uint32_t exec_index_ = 0;
-  std::unique_ptr<RegionFile> region_;
+  RegionFollower follower_;
 };
 
 }  // namespace memtrace
