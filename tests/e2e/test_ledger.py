@@ -79,7 +79,8 @@ def test_every_sort_of_memory(session, tmp_path):
     parts = check_all_sorts(report, truth, path)
     # Of the large block five MiB were never touched: live, and not in memory.
     assert near(ledger["live_bytes"], truth["live"] + truth["untouched"], 0.005, MIB)
-    assert ledger["live_bytes"] - parts["live_blocks"]["size"] >= truth["untouched"]
+    untouched = ledger["live_bytes"] - parts["live_blocks"]["size"]
+    assert abs(untouched - truth["untouched"]) <= 4096, (untouched, truth)  # whole pages
     names = [item["name"] for item in parts["anonymous_mappings"]["items"]]
     assert any("main" in name or "ledger" in name for name in names), names
     text = session.tool("report", taken).stdout
