@@ -14,6 +14,7 @@ constexpr int64_t kPeriodNs = 2000000000;
 constexpr int64_t kLeastPeriodNs = 100000000;
 constexpr int64_t kRest = 50;  // times as long as the last one took
 constexpr int64_t kGrowthBytes = 1 << 20;
+constexpr int64_t kMostNs = 500000000;
 
 // Of this thread: on a busy machine the clock says more of others than of the work.
 int64_t OwnNanos() {
@@ -32,6 +33,13 @@ bool LedgerHistory::IsTime(int64_t elapsed_ns, int64_t rss_bytes) const {
   return rss_bytes > highest + highest / 10 + kGrowthBytes;
 }
 
+// Whether looking at every block will not take so long that the program's end is noticed late.
+bool LedgerHistory::MayLocate(int64_t rss_bytes) const {
+  if (located_bytes_ == 0) return true;
+  const double growth = static_cast<double>(rss_bytes) / static_cast<double>(located_bytes_);
+  return static_cast<double>(locating_took_ns_) * growth < static_cast<double>(kMostNs);
+}
+
 void LedgerHistory::Tick(int64_t elapsed_ns, int64_t rss_bytes) {
   if (!IsTime(elapsed_ns, rss_bytes)) return;
   next_ns_ = elapsed_ns + kLeastPeriodNs;
@@ -43,8 +51,12 @@ void LedgerHistory::Tick(int64_t elapsed_ns, int64_t rss_bytes) {
     highest_.reset();
   }
   const int64_t before = OwnNanos();
-  absl::StatusOr<RawLedger> ledger = TakeLedger(*region, pid_);
+  absl::StatusOr<RawLedger> ledger = TakeLedger(*region, pid_, MayLocate(rss_bytes));
   const int64_t took = OwnNanos() - before;
+  if (ledger.ok() && ledger->ledger.why.empty()) {
+    locating_took_ns_ = took;
+    located_bytes_ = ledger->ledger.rss_bytes;
+  }
   next_ns_ = elapsed_ns + std::max(kLeastPeriodNs, kRest * took);
   next_due_ns_ = elapsed_ns + std::max(kPeriodNs, kRest * took);
   if (!ledger.ok()) return;  // it is just ending, or changing into another program

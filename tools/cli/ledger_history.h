@@ -33,12 +33,15 @@ class LedgerHistory {
 
  private:
   bool IsTime(int64_t elapsed_ns, int64_t rss_bytes) const;
+  bool MayLocate(int64_t rss_bytes) const;
 
   RegionFollower follower_;
   const int32_t pid_;
   uint32_t exec_index_ = 0;
-  int64_t next_ns_ = 0;      // not before
-  int64_t next_due_ns_ = 0;  // in any case
+  int64_t locating_took_ns_ = 0;  // of the last one whose blocks were located
+  int64_t located_bytes_ = 0;     // its resident memory
+  int64_t next_ns_ = 0;           // not before
+  int64_t next_due_ns_ = 0;       // in any case
   std::optional<RawLedger> last_;
   std::optional<RawLedger> highest_;  // if it is not the last one
 };

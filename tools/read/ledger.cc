@@ -60,7 +60,7 @@ class LedgerTaker {
  public:
   LedgerTaker(const RegionFile& region, int32_t pid) : region_(region), memory_(pid), pid_(pid) {}
 
-  absl::StatusOr<RawLedger> Take();
+  absl::StatusOr<RawLedger> Take(bool locate);
 
  private:
   AddressHints Hints() const;
@@ -290,7 +290,7 @@ void LedgerTaker::AddParts() {
                    [](const LedgerPart& a, const LedgerPart& b) { return a.bytes > b.bytes; });
 }
 
-absl::StatusOr<RawLedger> LedgerTaker::Take() {
+absl::StatusOr<RawLedger> LedgerTaker::Take(bool locate) {
   Ledger& ledger = raw_.ledger;
   ledger.taken_realtime_ns = RealNanos();
   const AddressHints hints = Hints();
@@ -302,7 +302,11 @@ absl::StatusOr<RawLedger> LedgerTaker::Take() {
   if (ledger.rss_bytes == 0) return absl::NotFoundError("the process has ended");
   for (const Piece& piece : MapAddresses(vmas_, hints, &memory_)) SortOut(piece);
   const Explained before = explained_;
-  if (absl::Status s = LocateAll(); !s.ok()) {
+  absl::Status s = absl::ResourceExhaustedError(
+      "it has so much memory that it was not looked through while it ran; `memtrace snapshot` "
+      "does");
+  if (locate) s = LocateAll();
+  if (!s.ok()) {
     ledger.why = std::string(s.message());
     explained_ = before;
     Pool();
@@ -346,8 +350,8 @@ std::vector<ArenaPin> NamedPins(const RawLedger& raw, PlaceNames* names) {
 
 }  // namespace
 
-absl::StatusOr<RawLedger> TakeLedger(const RegionFile& region, int32_t pid) {
-  return LedgerTaker(region, pid).Take();
+absl::StatusOr<RawLedger> TakeLedger(const RegionFile& region, int32_t pid, bool locate) {
+  return LedgerTaker(region, pid).Take(locate);
 }
 
 Ledger NamedLedger(const RegionFile& region, RawLedger raw, Symbolizer* symbolizer) {

@@ -39,8 +39,8 @@ struct RawLedger {
 };
 
 // pid: of the process whose region it is, alive. The sentence of an error is why there is no
-// ledger.
-absl::StatusOr<RawLedger> TakeLedger(const RegionFile& region, int32_t pid);
+// ledger. locate false: without a look at each block, which takes a second for 15 million.
+absl::StatusOr<RawLedger> TakeLedger(const RegionFile& region, int32_t pid, bool locate = true);
 
 // With the names of lines. Without a symbolizer native code is module and address.
 Ledger NamedLedger(const RegionFile& region, RawLedger raw, Symbolizer* symbolizer);
