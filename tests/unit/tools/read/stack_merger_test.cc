@@ -109,6 +109,7 @@ class Merged : public ::testing::Test {
       }
       return {symbol};
     }
+    bool ran_out_of_time() const override { return false; }
     std::map<std::pair<std::string, uint64_t>, std::string> named;
   };
 
