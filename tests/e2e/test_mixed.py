@@ -93,9 +93,9 @@ def test_ctypes(session, mixed_python):
         "report", snapshot, "--by", "traceback", "--at", "total", "--top", "0", "--domain", "malloc"
     )
     line = line_of("libmixed.c", "the leaf's line")
-    source = PROGRAMS / "libmixed.c"
-    assert re.search(rf"^\s+mixed_leaf \({re.escape(str(source))}:\d+\)", report.stdout, re.M)
-    assert f"leaf_block ({source}:{line})" in report.stdout
+    # Paths below the present folder are shown relative to it.
+    assert re.search(r"^\s+mixed_leaf \(\S*programs/libmixed\.c:\d+\)", report.stdout, re.M)
+    assert re.search(rf"leaf_block \(\S*programs/libmixed\.c:{line}\)", report.stdout)
     # By line the block is Python's; by module it is the library's.
     of_library = session.report(snapshot, "--by", "module", "--at", "total")
     (row,) = [r for r in of_library["rows"] if (r["path"] or "").endswith("/libmixed.so")]
