@@ -5,6 +5,7 @@
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "interpose/os/os.h"
 
@@ -125,6 +126,13 @@ const void* UnwindTable(uintptr_t address) {
   TableSearch search{address, nullptr};
   dl_iterate_phdr(VisitTables, &search);
   return search.table;
+}
+
+bool IsInLoader(uintptr_t address) {
+  Module loader;
+  const uintptr_t base = getauxval(AT_BASE);
+  return base != 0 && FindModule(base, &loader) &&
+         address - loader.start < loader.end - loader.start;
 }
 
 void InitModules() { g_find_object = reinterpret_cast<FindObject>(AnySymbol("_dl_find_object")); }

@@ -122,6 +122,9 @@ bool FindModule(uintptr_t address, Module* out);
 // Header of the module's call frame information (.eh_frame_hdr); nullptr: none, or in no module.
 const void* UnwindTable(uintptr_t address);
 
+// Whether the address is the dynamic loader's own.
+bool IsInLoader(uintptr_t address);
+
 // The definition that comes after ours in the search order, nullptr: none.
 void* NextSymbol(const char* name);
 // Any visible definition.

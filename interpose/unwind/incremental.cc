@@ -30,13 +30,17 @@ struct Cursor {
 
 enum class Outcome { kJoined, kEnded, kCut, kComplex };
 
-// A coroutine's first function returns to the beginning of another: nothing was called, it is the
-// outermost.
+// Frames that have no callers and do not say so. A coroutine's first function returns to the
+// beginning of another: nothing was called. And what the loader starts a program with is written by
+// hand.
+bool IsOutermost(const Cursor& c) {
+  return (!c.exact && FindFunction(c.pc).start == c.pc) || os::IsInLoader(c.pc);
+}
+
 Rule RuleFor(uintptr_t address, const Cursor& c) {
   const Rule rule = FindRule(address);
-  const bool made_by_hand =
-      rule.kind == RuleKind::kNone && !c.exact && FindFunction(c.pc).start == c.pc;
-  return made_by_hand ? Rule{0, 0, RuleKind::kEnd, SavedBp::kUnchanged} : rule;
+  if (rule.kind != RuleKind::kNone || !IsOutermost(c)) return rule;
+  return {0, 0, RuleKind::kEnd, SavedBp::kUnchanged};
 }
 
 const CodeEntry* Look(Thread* t, NativeStack* s, const Cursor& c) {

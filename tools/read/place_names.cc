@@ -68,9 +68,29 @@ std::string PlaceNames::Name(uint32_t site) {
     }
   }
   const bool native = (region_.header().flags.load() & kFlagNativeStacks) != 0;
-  if (native || record.caller() == 0) return "(unknown)";
+  if (native) return NativeName(record.caller());
+  if (record.caller() == 0) return "(unknown)";
   absl::StatusOr<FrameId> caller = stacks_.Frame(record.caller());
   return caller.ok() ? FrameName(profile_.frame(*caller)) : "(unknown)";
+}
+
+// The innermost frame of a native stack that has a source line, else the innermost.
+std::string PlaceNames::NativeName(uint32_t native_node) {
+  constexpr int kLooked = 64;
+  const SectionView section(region_, kNativeNodes);
+  std::string first;
+  for (int i = 0; i < kLooked && native_node != 0; ++i) {
+    NodeRecord node = {};
+    if (native_node >= section.Count() || !section.Copy(native_node, &node)) break;
+    native_node = node.parent;
+    if (absl::StatusOr<FrameId> id = stacks_.Frame(node.frame); id.ok()) {
+      const Frame& frame = profile_.frame(*id);
+      if (frame.kind != FrameKind::kNative) continue;
+      if (frame.line > 0) return FrameName(frame);
+      if (first.empty()) first = FrameName(frame);
+    }
+  }
+  return first.empty() ? "(unknown)" : first;
 }
 
 }  // namespace memtrace

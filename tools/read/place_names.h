@@ -25,6 +25,7 @@ class PlaceNames {
 
  private:
   std::string Name(uint32_t site);
+  std::string NativeName(uint32_t native_node);
   std::string FrameName(const Frame& frame) const;
 
   const RegionFile& region_;

@@ -49,11 +49,14 @@ struct Line {
   std::string size, second, label, items;
 };
 
+// Files by their names alone: lines are read by people, and paths are long.
 std::string Items(const LedgerPart& part) {
   std::vector<std::string> items;
   for (const LedgerItem& item : part.items) {
     if (items.size() == kTextItems) break;
-    items.push_back(absl::StrCat(Printable(item.name), " ", FormatSize(item.bytes)));
+    const bool is_file = part.kind == LedgerKind::kFiles;
+    const std::string name = is_file ? item.name.substr(item.name.rfind('/') + 1) : item.name;
+    items.push_back(absl::StrCat(Printable(name), " ", FormatSize(item.bytes)));
   }
   return absl::StrJoin(items, ", ");
 }

@@ -55,7 +55,7 @@ TEST(RenderLedger, ReadsAsDesigned) {
                 "   550 MiB  27.5 %  malloc, beyond its live blocks           "
                 "free 500 MiB, headers and rounding 50.0 MiB\n"
                 "  40.0 MiB   2.0 %  program, libraries and mapped files      "
-                "/lib/a.so 30.0 MiB, /lib/b?.so 10.0 MiB\n"
+                "a.so 30.0 MiB, b?.so 10.0 MiB\n"
                 "  Of 640 MiB of live blocks 40.0 MiB are not in memory: never touched, or "
                 "swapped out.\n"
                 "  900 of Python's 1,000 arenas are less than a quarter full and keep 780 MiB "
