@@ -40,7 +40,7 @@ void Begin(Thread* t, int tid) {
   t->tss_key = Thread::kNoTssKey;
   t->known_state = kNoState;
   t->dead_state = nullptr;
-  if (t->native != nullptr) t->native->count = 0;
+  if (t->native != nullptr) unwind::Leave(t->native);
   t->owns_total = t->slot == g_owner_slot || g_exact_peak;
   r->state.store(static_cast<uint32_t>(ThreadState::kLive), std::memory_order_release);
   // Until now the slot was nobody's to take over.

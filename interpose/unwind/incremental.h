@@ -156,6 +156,12 @@ inline bool IsTail(const NativeStack* s, const Tail* tail, const Place& from, co
   return FirstChanged(s, tail->join_count) == 0;
 }
 
+// The thread has ended; another one takes it over.
+inline void Leave(NativeStack* s) {
+  s->count = 0;
+  s->low = s->high = 0;
+}
+
 // The same as FollowStack for a stack that is not a known tail.
 uint32_t WalkStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at, uint32_t hint,
                    const Backend* fallback);
