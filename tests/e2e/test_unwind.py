@@ -151,10 +151,15 @@ def test_recursion(session):
 
 
 def test_recursion_deeper_than_a_backend_follows(session):
-    """50,000 levels: the program goes on as alone, and what is compared is the same."""
+    """50,000 levels: the program goes on as alone, what is compared is the same, and the tool reads
+    what comes of it, though not with 50,000 frames to each stack."""
     levels = 50_000
     _, region = traced(session, [program("unwind_deep"), levels])
     checked_all(session, region, 2 * levels)
+    snapshot = session.snapshot(region)
+    report = session.report(snapshot, "--by", "function", "--at", "total")
+    blocks = {row["function"]: row["alloc_count"] for row in report["rows"]}
+    assert blocks["Allocate"] == 2 * levels, report["rows"][:3]
 
 
 # ------------------------------------------------------------------------------------------------

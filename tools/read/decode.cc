@@ -247,7 +247,7 @@ absl::Status Decoder::AddSamples(const Figures& figures) {
     sample.values = site.values;
     profile_.AddSample(sample);
   }
-  if (merger.cut()) process_.flags |= kFlagStacksTruncated;
+  if (merger.cut() || stacks.cut()) process_.flags |= kFlagStacksTruncated;
   return absl::OkStatus();
 }
 

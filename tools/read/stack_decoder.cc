@@ -81,7 +81,16 @@ absl::StatusOr<NodeRecord> StackDecoder::Record(const SectionView& nodes, uint32
 absl::StatusOr<NodeId> StackDecoder::Extend(NodeId parent, uint32_t frame) {
   const absl::StatusOr<absl::Span<const FrameId>> frames = Frames(frame);
   if (!frames.ok()) return frames.status();
-  for (size_t i = frames->size(); i-- > 0;) parent = profile_->InternNode(parent, (*frames)[i]);
+  uint32_t depth = parent < depths_.size() ? depths_[parent] : 0;
+  for (size_t i = frames->size(); i-- > 0;) {
+    if (depth == kMaxDepth) {
+      parent = depth = 0;
+      cut_ = true;
+    }
+    parent = profile_->InternNode(parent, (*frames)[i]);
+    if (parent >= depths_.size()) depths_.resize(parent + size_t{1});
+    depths_[parent] = ++depth;
+  }
   return parent;
 }
 

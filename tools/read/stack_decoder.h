@@ -23,6 +23,11 @@ namespace memtrace {
 
 class StackDecoder {
  public:
+  // Deeper stacks lose their outer frames, so that every one has between one frame and so many: a
+  // file holds each stack as a whole, and a recursion of 50,000 frames that allocates at each of
+  // its depths would make one of gigabytes.
+  static constexpr uint32_t kMaxDepth = 10'000;
+
   // `modules`: index = module id of the region.
   StackDecoder(const RegionFile& region, const std::vector<Module>& modules, Symbolizer* symbolizer,
                Profile* profile);
@@ -40,6 +45,8 @@ class StackDecoder {
   absl::StatusOr<NodeRecord> Record(const SectionView& nodes, uint32_t node) const;
   absl::StatusOr<FrameKind> Kind(uint32_t frame) const;
   absl::StatusOr<NodeId> Extend(NodeId parent, uint32_t frame);
+
+  bool cut() const { return cut_; }
 
  private:
   static constexpr NodeId kUnknown = UINT32_MAX;
@@ -67,7 +74,9 @@ class StackDecoder {
   absl::flat_hash_map<uint32_t, std::pair<uint32_t, uint32_t>> frame_ids_;
   std::vector<FrameId> frame_list_;
   absl::flat_hash_map<uint32_t, StringId> string_ids_;
-  uint64_t text_bytes_ = 0;  // of those
+  uint64_t text_bytes_ = 0;       // of those
+  std::vector<uint32_t> depths_;  // by node of the profile
+  bool cut_ = false;
 };
 
 }  // namespace memtrace

@@ -6,6 +6,7 @@
 #include "tests/unit/tools/read/region_builder.h"
 #include "tools/model/snapshot_file.h"
 #include "tools/read/figures.h"
+#include "tools/read/stack_decoder.h"
 
 namespace memtrace {
 namespace {
@@ -59,6 +60,32 @@ TEST(Decode, ReadsFiguresAndStacks) {
   EXPECT_EQ(profile->string(profile->function(inner.function).filename), "/home/me/main.py");
   EXPECT_EQ(profile->function(inner.function).start_line, 3);
   EXPECT_EQ(profile->frame(stack[1]).line, 9);
+}
+
+// A site at each depth of a recursion: none may be deeper than the limit, and each keeps what is
+// innermost.
+TEST(Decode, VeryDeepStacksLoseTheirOuterFrames) {
+  constexpr uint32_t kDepth = 2 * StackDecoder::kMaxDepth + 500;
+  RegionBuilder builder;
+  const uint32_t thread = builder.Thread(4711, "python");
+  const uint32_t code = builder.Code("down", "/home/me/main.py", 1);
+  uint32_t node = 0;
+  for (uint32_t depth = 1; depth <= kDepth; depth++) {
+    node = builder.Node(node, builder.PythonFrame(code, 1 + depth % 2));
+    if (depth % 500 != 0) continue;
+    Cell& cell = builder.CellAt(builder.Site(node, 0, Domain::kPythonObj, thread), thread);
+    cell.alloc = {1, depth};
+  }
+  absl::StatusOr<Profile> profile = Decode(builder);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_NE(profile->processes[0].flags & kFlagStacksTruncated, 0u);
+  EXPECT_EQ(profile->Totals().alloc_bytes, 500 * 41 * 42 / 2);
+  for (const Sample& sample : profile->samples()) {
+    const std::vector<FrameId> stack = profile->Stack(sample.node);
+    EXPECT_GE(stack.size(), 1u);
+    EXPECT_LE(stack.size(), StackDecoder::kMaxDepth);
+    EXPECT_EQ(profile->frame(stack[0]).line, 1);
+  }
 }
 
 TEST(Decode, AddsUpTheCellsOfAllThreads) {
