@@ -56,9 +56,14 @@ def bench_tables(results):
 
 
 def shape(sample):
-    """The kinds of line of a sample: numbers, units and places replaced, equal neighbours once."""
+    """The kinds of line of a sample: numbers, units and places replaced, equal neighbours once. What
+    resident memory is made of comes in the order of size, and not every part is always there."""
     kinds = []
+    in_ledger = False
     for line in sample.splitlines():
+        in_ledger = line.startswith("resident memory") or (in_ledger and line.startswith(" "))
+        if in_ledger:
+            line = "LEDGER"
         line = re.sub(r"(<frozen [^>]*>|\S+):\d+\b.*", "PLACE", line)
         line = re.sub(r"[+-]?\d[\d,.]*", "N", line)
         line = re.sub(r"\b([KMGT]?i?B|h|min|s|ms)\b", "U", line)

@@ -132,7 +132,8 @@ std::vector<std::string> Remarks(const Ledger& ledger) {
   if (ledger.pinned_arenas == 0) return remarks;
   remarks.push_back(
       absl::StrCat(FormatCount(ledger.pinned_arenas), " of Python's ", FormatCount(ledger.arenas),
-                   " arenas are less than a quarter full and keep ",
+                   ledger.pinned_arenas == 1 ? " arenas is less than a quarter full and keeps "
+                                             : " arenas are less than a quarter full and keep ",
                    FormatSize(ledger.pinned_free_bytes), " from the system. What is in them:"));
   for (const ArenaPin& pin : ledger.pins) {
     remarks.push_back(absl::StrCat("  ", Printable(pin.place), "  in ", FormatCount(pin.arenas),
