@@ -337,15 +337,17 @@ class Walker {
     auto [it, fresh] = row_of_stack_.try_emplace(Key(sample.process, sample.node), kNoRow);
     if (!fresh) return it->second;
     std::vector<PlaceRef> places;
-    std::string key = "stack:";
+    numbers_.clear();
     for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
       const FrameId id = profile_.node(n).frame;
       if (view_.own && !Counts(sample.process, id)) continue;
       const StackPlace& place = PlaceInStack(sample.process, id);
-      key.append(reinterpret_cast<const char*>(&place.number), sizeof place.number);
+      numbers_.push_back(place.number);
       places.push_back(place.place);
     }
-    it->second = grouping_->RowFor(std::move(key), std::move(places), "");
+    places.shrink_to_fit();
+    it->second = grouping_->RowFor(absl::StrCat("stack:", grouping_->NumberOfStack(numbers_)),
+                                   std::move(places), "");
     return it->second;
   }
 
@@ -395,6 +397,7 @@ class Walker {
   uint32_t selected_ = 0;
   uint32_t whole_ = 0;
   absl::flat_hash_map<FunctionId, bool> layers_;
+  std::vector<uint32_t> numbers_;  // kept for its memory
   absl::flat_hash_map<Key, FrameId> frame_of_;
   absl::flat_hash_map<Key, bool> passes_;
   absl::flat_hash_map<Key, uint32_t> row_of_frame_;
@@ -456,6 +459,18 @@ std::vector<Values> Grouping::TakeColumn() {
 }
 
 Values Grouping::TakeSelected() { return std::exchange(selected_[kNew], Values()); }
+
+// A stack is its callers' number and its innermost place: programs have hundreds of thousands of
+// stacks of a hundred frames, which would be long keys.
+uint32_t Grouping::NumberOfStack(const std::vector<uint32_t>& places) {
+  uint32_t number = 0;
+  for (size_t i = places.size(); i-- > 0;) {
+    const uint64_t key = static_cast<uint64_t>(number) << 32 | places[i];
+    number =
+        stack_ids_.try_emplace(key, static_cast<uint32_t>(stack_ids_.size() + 1)).first->second;
+  }
+  return number;
+}
 
 uint32_t Grouping::RowFor(std::string key, std::vector<PlaceRef> frames, std::string label) {
   auto [it, fresh] = row_ids_.try_emplace(key, static_cast<uint32_t>(rows_.size()));

@@ -45,7 +45,10 @@ class Grouping {
   const View& view_;
   std::vector<Row> rows_;
   absl::flat_hash_map<std::string, uint32_t> row_ids_;
+  uint32_t NumberOfStack(const std::vector<uint32_t>& places);
+
   absl::flat_hash_map<std::string, uint32_t> place_ids_;  // numbers for traceback keys
+  absl::flat_hash_map<uint64_t, uint32_t> stack_ids_;     // callers' number << 32 | place
   Values selected_[2], whole_[2];
 };
 
