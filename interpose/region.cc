@@ -55,7 +55,7 @@ bool Region::Begin() {
   FillIdentity();
   // Id 0 means "none" in every section: reserve it.
   bool ok = ReserveBytes(8) != kNone;
-  for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules, kNativeNodes}) {
+  for (SectionId id : {kCodes, kFrames, kNodes, kThreads, kModules}) {
     ok = ok && Reserve(id, 1) != kNone;
   }
   return ok && Reserve(kSites, kSitesPerSmallPage) != kNone;

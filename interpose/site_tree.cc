@@ -172,7 +172,8 @@ static constinit NodeLinks* g_links = nullptr;
 
 bool InitNativeNodes() {
   g_links = static_cast<NodeLinks*>(os::Reserve(sizeof(NodeLinks) * kMaxNativeNodes));
-  return g_links != nullptr && g_native_nodes.Init(kMaxNativeNodes);
+  return g_links != nullptr && g_native_nodes.Init(kMaxNativeNodes) &&
+         g_region.Reserve(kNativeNodes, 1) != Region::kNone;  // 0 means "none"
 }
 
 static uint32_t FindLinked(uint32_t child, uint32_t frame, int* count) {

@@ -184,7 +184,7 @@ def test_a_folder_that_fills_up_costs_events_alone(place, tmp_path):
     """The first folder has room for the beginning; what comes later is counted as lost."""
     alone = run([sys.executable, "-c", FILLING], env=clean_environment())
     traced = place.start(
-        "mount -t tmpfs -o size=1200k none /dev/shm", [sys.executable, "-c", FILLING]
+        "mount -t tmpfs -o size=1400k none /dev/shm", [sys.executable, "-c", FILLING]
     )
     assert traced.ready() == json.loads(alone.stdout.splitlines()[0][len("READY") :])
     place.tool("snapshot", traced.pid, "-o", tmp_path / "a.mtr")
