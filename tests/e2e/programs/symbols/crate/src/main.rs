@@ -26,10 +26,20 @@ fn make(count: usize) -> Vec<u64> {
 fn outer(count: usize) -> Vec<u64> {
     let build = || make(count); // symbols: closure
     let made = build(); // symbols: outer
-    std::hint::black_box(made)
+    black_box(made)
 }
 
 fn main() {
     let made = outer(std::env::args().count() * 1237); // symbols: main
-    std::mem::forget(std::hint::black_box(made));
+    std::mem::forget(black_box(made));
+}
+
+// The compiler cannot look through it. (std::hint's is younger than some compilers.)
+#[inline(always)]
+fn black_box<T>(value: T) -> T {
+    unsafe {
+        let copy = std::ptr::read_volatile(&value);
+        std::mem::forget(value);
+        copy
+    }
 }
