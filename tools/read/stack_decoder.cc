@@ -81,17 +81,38 @@ absl::StatusOr<NodeRecord> StackDecoder::Record(const SectionView& nodes, uint32
 absl::StatusOr<NodeId> StackDecoder::Extend(NodeId parent, uint32_t frame) {
   const absl::StatusOr<absl::Span<const FrameId>> frames = Frames(frame);
   if (!frames.ok()) return frames.status();
-  uint32_t depth = parent < depths_.size() ? depths_[parent] : 0;
+  if (parent >= depths_.size()) depths_.resize(parent + size_t{1});
+  uint32_t depth = depths_[parent];
   for (size_t i = frames->size(); i-- > 0;) {
     if (depth == kMaxDepth) {
-      parent = depth = 0;
-      cut_ = true;
+      parent = WithoutOuter(parent);
+      depth = depths_[parent];
     }
     parent = profile_->InternNode(parent, (*frames)[i]);
     if (parent >= depths_.size()) depths_.resize(parent + size_t{1});
     depths_[parent] = ++depth;
   }
   return parent;
+}
+
+// The inner half of a stack of kMaxDepth frames, as a stack of its own.
+NodeId StackDecoder::WithoutOuter(NodeId node) {
+  auto [it, fresh] = cut_stacks_.try_emplace(node, 0);
+  if (!fresh) return it->second;
+  cut_ = true;
+  std::vector<FrameId> inner;
+  // Each makes thousands of nodes; a file that wants more of them than programs do gets none.
+  const size_t kept = cut_stacks_.size() > kMaxCutStacks ? 0 : kMaxDepth / 2;
+  for (NodeId at = node; inner.size() < kept; at = profile_->node(at).parent) {
+    inner.push_back(profile_->node(at).frame);
+  }
+  NodeId parent = 0;
+  for (uint32_t depth = 1; !inner.empty(); inner.pop_back(), depth++) {
+    parent = profile_->InternNode(parent, inner.back());
+    if (parent >= depths_.size()) depths_.resize(parent + size_t{1});
+    depths_[parent] = depth;
+  }
+  return it->second = parent;
 }
 
 absl::StatusOr<FrameRecord> StackDecoder::ReadFrame(uint32_t frame) const {

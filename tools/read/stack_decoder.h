@@ -23,10 +23,10 @@ namespace memtrace {
 
 class StackDecoder {
  public:
-  // Deeper stacks lose their outer frames, so that every one has between one frame and so many: a
-  // file holds each stack as a whole, and a recursion of 50,000 frames that allocates at each of
-  // its depths would make one of gigabytes.
-  static constexpr uint32_t kMaxDepth = 10'000;
+  // Deeper stacks lose their outer frames, and keep at least half as many: a file holds each stack
+  // as a whole, and a recursion of 50,000 frames that allocates at each of its depths would make
+  // one of gigabytes.
+  static constexpr uint32_t kMaxDepth = 16'384;
 
   // `modules`: index = module id of the region.
   StackDecoder(const RegionFile& region, const std::vector<Module>& modules, Symbolizer* symbolizer,
@@ -55,6 +55,7 @@ class StackDecoder {
   absl::StatusOr<FrameId> PythonFrame(const FrameRecord& record, uint32_t code);
   absl::Status AddNativeFrames(const FrameRecord& record, uint32_t module);
   absl::Status AddFrames(uint32_t frame);
+  NodeId WithoutOuter(NodeId node);
   absl::StatusOr<StringId> Text(uint32_t id);
   absl::StatusOr<FrameRecord> ReadFrame(uint32_t frame) const;
   absl::Status Damaged(const std::string& what) const;
@@ -76,6 +77,8 @@ class StackDecoder {
   absl::flat_hash_map<uint32_t, StringId> string_ids_;
   uint64_t text_bytes_ = 0;       // of those
   std::vector<uint32_t> depths_;  // by node of the profile
+  static constexpr size_t kMaxCutStacks = 64;
+  absl::flat_hash_map<NodeId, NodeId> cut_stacks_;  // of kMaxDepth frames, and their inner halves
   bool cut_ = false;
 };
 
