@@ -42,11 +42,18 @@ namespace memtrace::os {
 
 bool IsGlibc() { return gnu_get_libc_version != nullptr; }
 
+#ifdef __SANITIZE_THREAD__
+// It has to know that memory that comes again is other memory.
+void* KernelMap(size_t bytes, int protection, int flags, int fd) {
+  return mmap(nullptr, bytes, protection, flags, fd, 0);
+}
+void KernelUnmap(void* address, size_t bytes) { munmap(address, bytes); }
+#else
 void* KernelMap(size_t bytes, int protection, int flags, int fd) {
   return reinterpret_cast<void*>(syscall(SYS_mmap, nullptr, bytes, protection, flags, fd, 0L));
 }
-
 void KernelUnmap(void* address, size_t bytes) { syscall(SYS_munmap, address, bytes); }
+#endif
 
 static void* MapPrivate(size_t bytes) {
   void* p =

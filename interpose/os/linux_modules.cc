@@ -86,6 +86,16 @@ struct FoundObject {
 using FindObject = int (*)(void*, FoundObject*);
 constinit FindObject g_find_object = nullptr;
 
+// The unwinder of libgcc, which is linked in for Boost.Stacktrace, asks for this function by name:
+// C libraries that lack it would not load us at all.
+extern "C" {
+__attribute__((visibility("hidden"), used)) int FindObjectForUnwinder(
+    void* address, FoundObject* found) __asm__("_dl_find_object");
+int FindObjectForUnwinder(void* address, FoundObject* found) {
+  return g_find_object != nullptr ? g_find_object(address, found) : -1;
+}
+}
+
 bool FindWithoutLock(uintptr_t address, Module* out) {
   FoundObject found;
   if (g_find_object(reinterpret_cast<void*>(address), &found) != 0) return false;

@@ -152,6 +152,9 @@ void* RunJob(void* job) {
 
 // Each thread's stack is the memory of the one before.
 TEST_P(Unwind, AThreadsWholeChain) {
+  if (kThreadSanitizer && GetParam() == &kLibunwind) {
+    GTEST_SKIP() << "it takes a lock when the sanitizer has forgotten the thread";
+  }
   for (const int depth : {0, 1, 2, 3, 50, 400, 7, 0}) {
     Job job = {GetParam(), depth, {}, {}};
     pthread_t thread;
@@ -227,6 +230,7 @@ __attribute__((noinline)) int Interrupted(int depth) {
 
 // What was interrupted is part of the chain; where exactly, only the kernel knows.
 TEST_P(Unwind, ThroughASignalOnAnAlternateStack) {
+  if (kThreadSanitizer) GTEST_SKIP() << "the handlers here allocate";
   REMEMBER_RETURN;
   std::vector<char> memory(256 * 1024);
   const stack_t stack = {memory.data(), 0, memory.size()};
