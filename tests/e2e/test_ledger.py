@@ -134,7 +134,8 @@ def test_run_keeps_the_last_ledger_and_the_highest(session, tmp_path):
     """The process has ended when the report is made: its ledgers were taken while it ran."""
     program = tmp_path / "climb.py"
     program.write_text(
-        "import time\nhold = bytearray(80 << 20)\ntime.sleep(1)\ndel hold\ntime.sleep(2.6)\n"
+        # Held for longer than a ledger is waited for, also where one is taken while memory is filled.
+        "import time\nhold = bytearray(80 << 20)\ntime.sleep(5)\ndel hold\ntime.sleep(4)\n"
     )
     taken = tmp_path / "run.mtr"
     session.tool("run", "-q", "-o", taken, "--", "/usr/bin/python3", program)
