@@ -391,7 +391,8 @@ struct Header {
   std::atomic<uint64_t> peak_boot_ns;   // when, to the timeline's resolution
   std::atomic<uint64_t> peak_reset_ns;  // last reset_peak(), 0: never
   // Native stacks (shared): how many were compared with a full unwinding (MEMTRACE_UNWIND_CHECK),
-  // how many of those were not the same, and how many ended before the thread's outermost frame.
+  // how many of those were not the same, and of all how many ended before the thread's outermost
+  // frame.
   std::atomic<uint64_t> stacks_checked;
   std::atomic<uint64_t> stacks_different;
   std::atomic<uint64_t> stacks_cut;

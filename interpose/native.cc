@@ -1,7 +1,6 @@
 #include "interpose/native.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "interpose/os/os.h"
@@ -11,6 +10,7 @@
 #include "interpose/site_tree.h"
 #include "interpose/stack.h"
 #include "interpose/unwind/cfi.h"
+#include "interpose/unwind/check.h"
 #include "interpose/unwind/incremental.h"
 #include "interpose/unwind/unwind.h"
 
@@ -70,58 +70,6 @@ NativeStack* StackOf(Thread* t) {
   return t->native;
 }
 
-// -------------------------------------------------------------------------------------------------
-// Self-check
-
-// The addresses of the last stack that was followed, innermost first, at most max.
-int LastAddresses(const NativeStack* s, uintptr_t* out, int max) {
-  int count = 0;
-  uint32_t kept = s->count;
-  if (const unwind::Tail* tail = s->last_tail) {
-    out[count++] = tail->pc;
-    for (uint32_t i = 0; i < tail->count; i++) {
-      if (tail->is_frame >> i & 1) out[count++] = tail->entries[i].value;
-    }
-    kept = tail->join_count;
-  } else if (kept == 0) {
-    for (uint32_t i = 0; i < s->last_fresh && count < max; i++) out[count++] = s->fresh[i].pc;
-    return count;
-  }
-  for (uint32_t i = kept; i-- > 0 && count < max;) {
-    if (s->info[i].is_frame) out[count++] = s->kept[i].value;
-  }
-  return count;
-}
-
-void SayDifferent(const uintptr_t* ours, int count, const uintptr_t* full, int full_count, int at) {
-  static constinit std::atomic<int> said{0};
-  if (said.fetch_add(1) >= 3) return;
-  char line[256];
-  snprintf(line, sizeof line,
-           "a native stack of %d frames is one of %d when it is unwound as a whole: frame %d is at "
-           "%lx, not %lx",
-           count, full_count, at, at < count ? ours[at] : 0, at < full_count ? full[at] : 0);
-  os::Say(line);
-}
-
-// A stack that ended early (no call frame information) has to be the beginning of the full one.
-void Check(Thread* t, NativeStack* s, const Place& from) {
-  uintptr_t *const ours = s->compared, *const full = s->addresses;
-  bool cut = false;
-  const int full_count = unwind::Ask(t, *g_fallback, from, full, &cut);
-  const int count = LastAddresses(s, ours, unwind::kMaxFrames);
-  int same = 0;
-  while (same < count && same < full_count && ours[same] == full[same]) same++;
-  Header* h = g_region.header();
-  h->stacks_checked.fetch_add(1, std::memory_order_relaxed);
-  const bool all = same == count && (same == full_count || s->last_cut);
-  if (all || full_count == 0) return;
-  h->stacks_different.fetch_add(1, std::memory_order_relaxed);
-  SayDifferent(ours, count, full, full_count, same);
-}
-
-// -------------------------------------------------------------------------------------------------
-
 uint32_t BackendNode(Thread* t, NativeStack* s, const Place& from) {
   bool cut = false;
   const int count = unwind::Ask(t, *g_backend, from, s->addresses, &cut);
@@ -136,7 +84,9 @@ uint32_t NativeNode(Thread* t, uintptr_t caller, const void* hook, uint32_t hint
   const auto* at = static_cast<const uintptr_t*>(hook) + 1;
   const uint32_t node = unwind::FollowStack(
       t, s, from, at, hint, g_modules_changed.load(std::memory_order_relaxed), g_fallback);
-  if (__builtin_expect(g_check, 0) && s->last_followed && g_fallback != nullptr) Check(t, s, from);
+  if (__builtin_expect(g_check, 0) && g_fallback != nullptr) {
+    unwind::CheckStack(t, s, from, node, *g_fallback);
+  }
   return node;
 }
 

@@ -43,14 +43,20 @@ Rule RuleFor(uintptr_t address, const Cursor& c) {
   return {0, 0, RuleKind::kEnd, SavedBp::kUnchanged};
 }
 
-const CodeEntry* Look(Thread* t, NativeStack* s, const Cursor& c) {
-  const uintptr_t key = c.pc << 1 | static_cast<uintptr_t>(c.exact);
-  CodeEntry* entry = s->codes + Spread(key) % NativeStack::kCodes;
-  if (__builtin_expect(entry->key == key, 1)) return entry;
+__attribute__((noinline)) Code LookUp(Thread* t, const Cursor& c) {
   const uintptr_t address = c.exact ? c.pc : c.pc - 1;
   const ShownFrames shown = ShowFrame(t, address);
-  *entry = {key, RuleFor(address, c), shown.frame, shown.inside};
-  return entry;
+  return {RuleFor(address, c), shown.frame, shown.inside};
+}
+
+inline Code Look(Thread* t, NativeStack* s, const Cursor& c) {
+  const uintptr_t key = c.pc << 1 | static_cast<uintptr_t>(c.exact);
+  CodeEntry* entry = s->codes + Spread(key) % NativeStack::kCodes;
+  if (__builtin_expect(entry->key == key, 1)) return entry->code;
+  const Code code = LookUp(t, c);
+  // What is not known may be code that was made a moment ago and will be other code soon.
+  if (code.rule.kind != RuleKind::kNone) *entry = {key, code};
+  return code;
 }
 
 // Whether memory that a rule names may be read. What rsp leads to is the stack itself; rbp may hold
@@ -116,9 +122,9 @@ class Walk {
     for (;;) {
       if (Joins(*c)) return Outcome::kJoined;
       if (fresh_ == NativeStack::kMaxFresh) return Outcome::kCut;
-      const CodeEntry* code = Look(t_, s_, *c);
+      const Code code = Look(t_, s_, *c);
       s_->fresh[fresh_++] = {c->at, c->bp_at, c->pc, c->bp, code};
-      switch (code->rule.kind) {
+      switch (code.rule.kind) {
         case RuleKind::kEnd:
           return Outcome::kEnded;
         case RuleKind::kNone:
@@ -131,7 +137,7 @@ class Walk {
           if (!StepThroughSignal(c)) return Outcome::kCut;
           break;
         default:
-          if (__builtin_expect(!Step(s_, code->rule, c), 0)) {
+          if (__builtin_expect(!Step(s_, code.rule, c), 0)) {
             return c->pc == 0 ? Outcome::kEnded : Outcome::kCut;
           }
       }
@@ -176,7 +182,7 @@ inline uint32_t Child(NativeStack* s, uint32_t parent, uint32_t frame) {
   return node;
 }
 
-inline uint32_t NodeUnder(NativeStack* s, uint32_t parent, const CodeEntry& code) {
+inline uint32_t NodeUnder(NativeStack* s, uint32_t parent, const Code& code) {
   const uint32_t node = Child(s, parent, code.frame);
   return __builtin_expect(code.extra != 0, 0) ? Child(s, node, code.extra) : node;
 }
@@ -204,8 +210,8 @@ uint32_t PushFresh(NativeStack* s, uint32_t fresh, const Cursor& join) {
   }
   for (uint32_t i = fresh; i-- > 0;) {
     const NativeStack::Fresh& f = s->fresh[i];
-    const Rule& rule = f.code->rule;
-    node = NodeUnder(s, node, *f.code);
+    const Rule& rule = f.code.rule;
+    node = NodeUnder(s, node, f.code);
     needs_bp = rule.UsesBp() || (rule.bp == SavedBp::kUnchanged && needs_bp);
     Push(s, f, node, needs_bp);
     if (needs_bp && i > 0) PushBp(s, f.bp_at, f.bp);
@@ -227,7 +233,7 @@ void ForgetOld(NativeStack* s) {
 void KeepTail(const NativeStack* s, Tail* tail, const Place& from, uint32_t hint,
               uint32_t join_count) {
   const uint32_t count = s->count - join_count - 1;
-  if (join_count == 0 || count > Tail::kMaxEntries) return;
+  if (count > Tail::kMaxEntries) return;
   const KeptInfo& first = s->info[s->count - 1];
   const Kept& join = s->kept[join_count - 1];
   tail->pc = from.pc;
@@ -249,8 +255,6 @@ void KeepTail(const NativeStack* s, Tail* tail, const Place& from, uint32_t hint
   }
 }
 
-void CountCut() { g_region.header()->stacks_cut.fetch_add(1, std::memory_order_relaxed); }
-
 // What rules do not lead out of: the backend's answer, kept no longer than for this event.
 uint32_t LeaveTo(Thread* t, NativeStack* s, const Place& from, const Backend& backend) {
   bool cut = false;
@@ -261,6 +265,8 @@ uint32_t LeaveTo(Thread* t, NativeStack* s, const Place& from, const Backend& ba
 }
 
 }  // namespace
+
+void CountCut() { g_region.header()->stacks_cut.fetch_add(1, std::memory_order_relaxed); }
 
 int Ask(Thread* t, const Backend& backend, const Place& from, uintptr_t* addresses, bool* cut) {
   const int saved_errno = errno;
@@ -282,9 +288,20 @@ uint32_t NodeOfAddresses(Thread* t, NativeStack* s, const uintptr_t* addresses, 
   uint32_t node = 0;
   for (int i = count; i-- > 0;) {
     const Cursor c = {addresses[i], 0, 0, nullptr, nullptr, false};
-    node = NodeUnder(s, node, *Look(t, s, c));
+    node = NodeUnder(s, node, Look(t, s, c));
   }
   return node;
+}
+
+// After a walk that did not meet the kept stack: what is kept begins anew, with so many frames.
+static uint32_t BeginKept(NativeStack* s, uint32_t fresh, bool cut) {
+  s->last_cut = cut;
+  // Of a stack that is cut and deep only what is innermost.
+  if (cut && fresh > kMaxFrames) fresh = kShownOfCut;
+  s->count = 0;
+  s->low = reinterpret_cast<uintptr_t>(s->fresh[0].at);
+  s->high = reinterpret_cast<uintptr_t>(s->fresh[fresh - 1].at) + 8;
+  return fresh;
 }
 
 uint32_t WalkStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at, uint32_t hint,
@@ -298,31 +315,21 @@ uint32_t WalkStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t
   if (__builtin_expect(outcome == Outcome::kComplex, 0) && fallback != nullptr) {
     return LeaveTo(t, s, from, *fallback);
   }
-  const bool joined = outcome == Outcome::kJoined;
-  uint32_t fresh = walk.fresh();
-  s->last_fresh = fresh;
+  uint32_t fresh = s->last_fresh = walk.fresh();
   s->last_followed = true;
-  s->count = joined ? walk.limit() : 0;
-  if (__builtin_expect(!joined, 0)) {
-    s->last_cut = outcome != Outcome::kEnded;
-    if (s->last_cut) CountCut();
-    if (s->last_cut && fresh > kMaxFrames) fresh = kShownOfCut;
-    s->high = reinterpret_cast<uintptr_t>(s->fresh[fresh - 1].at) + 8;
-    s->low = reinterpret_cast<uintptr_t>(at);
-  } else if (reinterpret_cast<uintptr_t>(at) < s->low) {
-    s->low = reinterpret_cast<uintptr_t>(at);
-  }
+  s->last_through_signal = walk.through_signal();
+  s->count = walk.limit();
+  if (outcome != Outcome::kJoined) fresh = BeginKept(s, fresh, outcome != Outcome::kEnded);
+  if (reinterpret_cast<uintptr_t>(at) < s->low) s->low = reinterpret_cast<uintptr_t>(at);
   if (__builtin_expect(s->count + 2 * fresh > NativeStack::kMaxKept, 0)) {
-    CountCut();
     s->count = 0;
+    s->last_cut = true;
   }
+  if (__builtin_expect(s->last_cut, 0)) CountCut();
   const uint32_t join_count = s->count;
   const uint32_t node = PushFresh(s, fresh, c);
-  if (joined && fresh > 0) KeepTail(s, tail, from, hint, join_count);
-  if (__builtin_expect(walk.through_signal(), 0)) {
-    s->count = 0;
-    s->low = s->high = 0;
-  }
+  if (join_count > 0 && fresh > 0) KeepTail(s, tail, from, hint, join_count);
+  if (__builtin_expect(walk.through_signal(), 0)) Leave(s);
   return node;
 }
 

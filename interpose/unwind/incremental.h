@@ -39,11 +39,14 @@ struct Thread;
 namespace memtrace::unwind {
 
 // What is known of an instruction that a stack passes through.
-struct CodeEntry {
-  uintptr_t key;  // address << 1 | whether it is exact (interrupted there) and not a return address
+struct Code {
   Rule rule;
   uint32_t frame;  // of the site tree; 0: not shown
   uint32_t extra;  // another one inside of it: where Python's frames belong; 0: none
+};
+struct CodeEntry {
+  uintptr_t key;  // address << 1 | whether it is exact (interrupted there) and not a return address
+  Code code;
 };
 
 // A place on the stack and what was stored there.
@@ -95,7 +98,7 @@ struct NativeStack {
     const uintptr_t* bp_at;  // where rbp was loaded from, nullptr: still in the register
     uintptr_t pc;
     uintptr_t bp;
-    const CodeEntry* code;
+    Code code;  // a copy: frames farther out may take its place in the table
   };
 
   uint32_t count;         // kept entries, outermost first
@@ -103,6 +106,7 @@ struct NativeStack {
   const Tail* last_tail;  // the last stack was this tail and what it joined
   bool last_followed;     // the last stack was followed by rules
   bool last_cut;          // and ended early
+  bool last_through_signal;
   uint32_t seen_modules;  // g_modules_changed when the tables were last valid
   // A part of the stack that is mapped for certain: it has been walked.
   uintptr_t low;
@@ -156,6 +160,9 @@ inline bool IsTail(const NativeStack* s, const Tail* tail, const Place& from, co
   return FirstChanged(s, tail->join_count) == 0;
 }
 
+// One more stack that ends before its outermost frame.
+void CountCut();
+
 // The thread has ended; another one takes it over.
 inline void Leave(NativeStack* s) {
   s->count = 0;
@@ -173,7 +180,9 @@ MEMTRACE_HOT uint32_t FollowStack(Thread* t, NativeStack* s, const Place& from, 
                                   uint32_t hint, uint32_t modules, const Backend* fallback) {
   const Tail* tail = TailOf(s, from.pc, at, hint);
   if (__builtin_expect(s->seen_modules == modules && IsTail(s, tail, from, at, hint), 1)) {
+    if (__builtin_expect(s->last_cut, 0)) CountCut();
     s->last_tail = tail;
+    s->last_through_signal = false;
     return tail->node;
   }
   return WalkStack(t, s, from, at, hint, fallback);
