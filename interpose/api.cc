@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "interpose/api_error.h"
 #include "interpose/cells.h"
 #include "interpose/lifecycle.h"
 #include "interpose/memtrace.h"
@@ -21,9 +22,10 @@
 extern char** environ;
 
 namespace memtrace {
-namespace {
 
-thread_local constinit char t_error[512] __attribute__((tls_model("initial-exec"))) = {};
+static thread_local constinit char t_error[512] __attribute__((tls_model("initial-exec"))) = {};
+
+void ClearError() { t_error[0] = 0; }
 
 int Fail(int error, const char* format, const char* what) {
   snprintf(t_error, sizeof t_error, format, what);
@@ -35,6 +37,8 @@ int NotTracing() {
               "this process is not traced: start it with `memtrace run PROGRAM` or "
               "LD_PRELOAD=libmemtrace.so");
 }
+
+namespace {
 
 // Sums f(figures) over all cells but those of mappings. Other threads may go on meanwhile.
 template <class F>
@@ -147,7 +151,7 @@ int64_t memtrace_peak_bytes(void) {
 }
 
 int memtrace_reset_peak(void) {
-  t_error[0] = 0;
+  ClearError();
   if (!IsRecording()) return NotTracing();
   Header* h = g_region.header();
   const uint64_t now = os::BootNanos();
@@ -162,7 +166,7 @@ int memtrace_reset_peak(void) {
 }
 
 int memtrace_snapshot(const char* path) {
-  t_error[0] = 0;
+  ClearError();
   if (!IsRecording()) return NotTracing();
   if (path == nullptr || *path == 0) return Fail(EINVAL, "%s", "no file name given");
   char tool[PATH_MAX];

@@ -80,12 +80,30 @@ MEMTRACE_HOT void* RecordedAllocAt(Place place, size_t bytes, Call&& call) {
 bool TakeSlow(const void* p, LiveTable::Block* block);
 void ReallocFailed(Thread* t, const LiveTable::Block& old, const void* p, bool freed);
 
+// A recorded block is resized by a thread whose allocations are not recorded: it stays a block of
+// the site that it is recorded at.
+template <class Call>
+__attribute__((noinline)) void* ReallocUnseen(void* p, size_t bytes, bool zero_frees, Call&& call) {
+  Thread* t = UnseenThread();
+  LiveTable::Block old;
+  if (t == nullptr || !TakeSlow(p, &old)) return call();
+  void* q = call();
+  t->busy = Busy::kRecording;
+  if (q != nullptr) {
+    RecordRealloc(t, old, p, q, bytes, old.site);
+  } else {
+    ReallocFailed(t, old, p, bytes == 0 && zero_frees);
+  }
+  Leave(t);
+  return q;
+}
+
 // call() resizes p, which is not null. zero_frees: a size of 0 with a null result means "freed".
 template <class Place, class Call>
 MEMTRACE_HOT void* RecordedReallocAt(Place place, void* p, size_t bytes, bool zero_frees,
                                      Call&& call) {
   Thread* t = place.Enter();
-  if (__builtin_expect(t == nullptr, 0)) return call();
+  if (__builtin_expect(t == nullptr, 0)) return ReallocUnseen(p, bytes, zero_frees, call);
   const uint32_t site = place.Site(t);
   // Cleared before the real call: it may free p, and another thread get its address at once.
   LiveTable::Block old;

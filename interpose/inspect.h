@@ -45,8 +45,8 @@ MEMTRACE_API int64_t memtrace_total_bytes(void);
  */
 
 typedef struct {
-  int64_t allocated_bytes;  /* since the meter was started */
-  int64_t freed_bytes;      /* net = allocated - freed, may be below zero */
+  int64_t allocated_bytes; /* since the meter was started */
+  int64_t freed_bytes;     /* net = allocated - freed, may be below zero */
   int64_t allocated_blocks;
   int64_t freed_blocks;
   int64_t peak_bytes; /* highest net; may be set to the present net by its thread, to begin anew */
@@ -68,8 +68,8 @@ MEMTRACE_API int64_t memtrace_new_generation(void);
 
 /* Which of tracemalloc's domains a block would be in (memtrace_site.tracked). */
 enum {
-  MEMTRACE_UNTRACKED = -1,        /* malloc by other libraries: tracemalloc does not see it */
-  MEMTRACE_TRACKED_PYTHON = 0,    /* Python's allocators, the raw one included */
+  MEMTRACE_UNTRACKED = -1,     /* malloc by other libraries: tracemalloc does not see it */
+  MEMTRACE_TRACKED_PYTHON = 0, /* Python's allocators, the raw one included */
   MEMTRACE_TRACKED_NUMPY = 389047,
   MEMTRACE_TRACKED_PANDAS = 424242
 };
@@ -104,7 +104,8 @@ typedef struct {
   uint32_t offset; /* of the address in the block: 0, 16 or 32 */
 } memtrace_block;
 
-/* The blocks that start at the addresses, or 16 or 32 bytes before (what precedes Python's objects).
+/* The blocks that start at the addresses, or 16 or 32 bytes before (what precedes Python's
+ * objects).
  */
 MEMTRACE_API void memtrace_find_blocks(const uint64_t* addresses, uint64_t count,
                                        memtrace_block* blocks);
@@ -114,11 +115,11 @@ MEMTRACE_API void memtrace_find_blocks(const uint64_t* addresses, uint64_t count
  */
 
 typedef struct {
-  uint32_t node;    /* innermost Python frame */
-  uint32_t module;  /* string: path of what called malloc; 0: one of Python's allocators */
-  uint32_t thread;  /* slot */
-  int32_t tracked;  /* MEMTRACE_TRACKED_... */
-  uint32_t domain;  /* 1 malloc, 2 python.mem, 3 python.obj, 4 mmap, 5 mmap.file */
+  uint32_t node;   /* innermost Python frame */
+  uint32_t module; /* string: path of what called malloc; 0: one of Python's allocators */
+  uint32_t thread; /* slot */
+  int32_t tracked; /* MEMTRACE_TRACKED_... */
+  uint32_t domain; /* 1 malloc, 2 python.mem, 3 python.obj, 4 mmap, 5 mmap.file */
   uint32_t reserved;
 } memtrace_site;
 
@@ -129,7 +130,7 @@ typedef struct {
   uint32_t kind;     /* MEMTRACE_FRAME_... */
   uint32_t filename; /* strings; of a label: its name, and 0 */
   uint32_t function;
-  uint32_t line;     /* 0: none */
+  uint32_t line;       /* 0: none */
   uint32_t first_line; /* of the function */
 } memtrace_node;
 

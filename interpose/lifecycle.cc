@@ -90,7 +90,7 @@ void StartRecording() {
   if (t == nullptr) return;
   t->busy = Busy::kAllocating;
   if (python::Install()) gate->state.store(Gate::kWatching, std::memory_order_relaxed);
-  t->rest = RestingState();
+  t->rest = RestingState(t);
   Leave(t);
 }
 

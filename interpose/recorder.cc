@@ -19,6 +19,7 @@ thread_local constinit Thread* t_thread = nullptr;
 constinit std::atomic<int64_t> g_peak_slack{0};
 constinit std::atomic<uint32_t> g_stale{0};
 constinit bool g_exact_peak = false;
+constinit std::atomic<bool> g_stopped{false};
 
 namespace {
 
@@ -47,18 +48,40 @@ class ExactPeakLock {
 
 void ResetExactPeak() { g_counting.store(false, std::memory_order_relaxed); }
 
-Busy RestingState() {
-  if (g_exact_peak || !g_live_table.HasFastSlots()) return Busy::kClosed;
+static bool IsUnseen(const Thread* t) {
+  return t->pauses != 0 || g_stopped.load(std::memory_order_relaxed);
+}
+
+Busy RestingState(const Thread* t) {
+  if (IsUnseen(t)) return Busy::kAllocating;
+  if (g_exact_peak || t->meters != 0 || !g_live_table.HasFastSlots()) return Busy::kClosed;
   const Gate gate = g_gate->state.load(std::memory_order_relaxed);
   if (gate == Gate::kWatching) return Busy::kWatchful;
   return gate == Gate::kOpen ? Busy::kIdle : Busy::kClosed;
+}
+
+static bool RestsUnseen(const Thread* t) {
+  return t->busy == Busy::kAllocating && t->rest == Busy::kAllocating;
+}
+
+void Rest(Thread* t) {
+  const bool between = t->busy == t->rest;
+  t->rest = RestingState(t);
+  if (between) t->busy = t->rest;
+}
+
+Thread* UnseenThread() {
+  Thread* t = t_thread;
+  return t != nullptr && RestsUnseen(t) ? t : nullptr;
 }
 
 // A first event of a thread or of a forked child, one while the interpreter starts, or any with an
 // exact peak; or one inside another event.
 __attribute__((noinline)) Thread* EnterSlow(uintptr_t caller) {
   Thread* t = t_thread;
-  if (t != nullptr && t->busy == Busy::kAllocating) return nullptr;
+  if (t != nullptr && t->busy == Busy::kAllocating && (!RestsUnseen(t) || IsUnseen(t))) {
+    return nullptr;
+  }
   if (t != nullptr && t->busy == Busy::kRecording) {
     g_region.CountLoss(Loss::kReentrant, 0);
     return nullptr;
@@ -70,8 +93,12 @@ __attribute__((noinline)) Thread* EnterSlow(uintptr_t caller) {
       t->busy = Busy::kAllocating;  // what CPython allocates for the hooks is not the program's
       if (python::Watch(caller)) g_gate->state.store(Gate::kOpen, std::memory_order_relaxed);
     }
-    t->rest = RestingState();
+    t->rest = RestingState(t);
     t->busy = Busy::kRecording;
+    if (t->rest == Busy::kAllocating) {
+      t->busy = t->rest;
+      t = nullptr;
+    }
   }
   errno = saved_errno;
   return t;
@@ -211,6 +238,19 @@ void LoseAlloc(uint32_t site, uint64_t bytes) {
   g_region.CountLoss(no_ids ? Loss::kSiteIds : Loss::kRegionFull, bytes);
 }
 
+void MeterAlloc(Thread* t, uint64_t allocated) {
+  Meter& m = t->meter;
+  m.allocated_blocks++;
+  m.allocated_bytes += static_cast<int64_t>(allocated);
+  const int64_t net = m.allocated_bytes - m.freed_bytes;
+  if (net > m.peak_bytes) m.peak_bytes = net;
+}
+
+void MeterFree(Thread* t, uint64_t freed) {
+  t->meter.freed_blocks++;
+  t->meter.freed_bytes += static_cast<int64_t>(freed);
+}
+
 // A block of ours is in the new one's way though it was never seen freed (freed by code that does
 // not go through the hooks). It is gone for certain: its memory has been handed out again.
 void FreeStale(Thread* t, const void* p, uint64_t bytes) {
@@ -247,6 +287,7 @@ __attribute__((noinline)) void RecordAllocSlow(Thread* t, const void* p, uint64_
   ExactPeakLock lock;
   CountAlloc(cells, site, bytes);
   AddTotal(t, static_cast<int64_t>(bytes));
+  if (t->meters != 0) MeterAlloc(t, bytes);
   t->last_block = p;
   if (--t->until_tick == 0) Tick(t);
 }
@@ -269,6 +310,7 @@ __attribute__((noinline)) void RecordFree(Thread* t, const LiveTable::Block& blo
   CountFree(cells, block.site, block.bytes, p == t->last_block);
   if (p == t->last_block) t->last_block = nullptr;
   AddTotal(t, -static_cast<int64_t>(block.bytes));
+  if (t->meters != 0) MeterFree(t, block.bytes);
 }
 
 __attribute__((noinline)) void RecordReallocSlow(Thread* t, const LiveTable::Block& old,
@@ -297,6 +339,10 @@ __attribute__((noinline)) void RecordReallocSlow(Thread* t, const LiveTable::Blo
   CountAlloc(to, site, bytes);
   CountFree(from, old.site, old.bytes, false);
   AddTotal(t, static_cast<int64_t>(bytes) - static_cast<int64_t>(old.bytes));
+  if (t->meters != 0) {
+    MeterFree(t, old.bytes);  // one step, as for the total: no peak is invented
+    MeterAlloc(t, bytes);
+  }
   t->last_block = p;
   if (--t->until_tick == 0) Tick(t);
 }

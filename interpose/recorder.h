@@ -11,7 +11,7 @@
 // Each event has a fast way, inline, for a thread that is set up and a block of the common kind,
 // and a slow way that does everything (recorder.cc). With an exact peak every event is slow: a
 // thread then rests in kClosed, and counting is done under a lock. It does so, too, where there was
-// no room for a flat live table.
+// no room for a flat live table, and while its own events are metered.
 //
 // Counting order (core/layout.h, invariants 4-6): an allocation is counted before anyone can free
 // the block, a free before its address can be handed out again.
@@ -72,8 +72,15 @@ void RecordReallocSlow(Thread* t, const LiveTable::Block& old, const void* old_p
 
 // In a forked child: nobody is counting.
 void ResetExactPeak();
+
+// Allocations are not recorded (memtrace_stop).
+extern constinit std::atomic<bool> g_stopped;
 // What `busy` is to be between the thread's events.
-Busy RestingState();
+Busy RestingState(const Thread* t);
+// The same from now on, if the thread is between two events: what it depends on has changed.
+void Rest(Thread* t);
+// The calling thread when it allocates though nothing is to be recorded; nullptr: otherwise.
+Thread* UnseenThread();
 
 // From an allocator outside Python; caller: who called it, 0: does not matter.
 MEMTRACE_HOT Thread* Enter(uintptr_t caller = 0) {

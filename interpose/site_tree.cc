@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "interpose/generations.h"
 #include "interpose/hot.h"
 #include "interpose/intern.h"
 #include "interpose/modules.h"
@@ -227,7 +228,7 @@ static uint32_t NewBusyId(Thread* t) {
   return ids.next++;
 }
 
-static SiteRecord* RecordOf(uint32_t site) {
+SiteRecord* RecordOf(uint32_t site) {
   return IsBusySite(site) ? g_region.At<SiteRecord>(kBusySites, site - kFirstBusySite)
                           : g_region.At<SiteRecord>(kSites, site);
 }
@@ -245,14 +246,20 @@ bool SiteIdsUsedUp() {
          sections[kBusySites].used.load(std::memory_order_relaxed) >= kMaxSites - kFirstBusySite;
 }
 
-static uint64_t HashOf(SiteRecord record) { return Mix(record.word); }
+static uint64_t HashOf(SiteRecord record, int64_t generation) {
+  return Mix(record.word + static_cast<uint64_t>(generation) * 0x9e3779b97f4a7c15ull);
+}
 
 uint32_t InternSite(Thread* t, uint32_t node, uint32_t caller, Domain domain) {
   const SiteRecord record = SiteRecord::Of(node, caller, domain, t->slot);
-  const auto same = [&](uint32_t id) { return RecordOf(id)->word == record.word; };
-  if (const uint32_t id = g_sites.Find(HashOf(record), same)) return id;
+  const int64_t generation = PresentGeneration();
+  const uint64_t hash = HashOf(record, generation);
+  const auto same = [&](uint32_t id) {
+    return RecordOf(id)->word == record.word && IsSince(id, generation);
+  };
+  if (const uint32_t id = g_sites.Find(hash, same)) return id;
   const uint32_t id = Publish(NewSmallId(t), record);
-  return id != 0 ? g_sites.Insert(HashOf(record), id, same) : 0;
+  return id != 0 ? g_sites.Insert(hash, id, same) : 0;
 }
 
 // Index by node instead of a search; nullptr: no memory for it. It is large, and each thread's own.
@@ -286,10 +293,14 @@ uint32_t InternSiteOfStacks(Thread* t, uint32_t node, uint32_t native_node, Doma
 }
 
 static uint32_t InternBusySite(Thread* t, SiteRecord record) {
-  const auto same = [&](uint32_t id) { return RecordOf(id)->word == record.word; };
-  if (const uint32_t id = g_busy_sites.Find(HashOf(record), same)) return id;
+  const int64_t generation = PresentGeneration();
+  const uint64_t hash = HashOf(record, generation);
+  const auto same = [&](uint32_t id) {
+    return RecordOf(id)->word == record.word && IsSince(id, generation);
+  };
+  if (const uint32_t id = g_busy_sites.Find(hash, same)) return id;
   const uint32_t id = Publish(NewBusyId(t), record);
-  return id != 0 ? g_busy_sites.Insert(HashOf(record), id, same) : 0;
+  return id != 0 ? g_busy_sites.Insert(hash, id, same) : 0;
 }
 
 // Places in caches that still name the small site come here again, and are told again.

@@ -41,6 +41,7 @@ void ForgetPythonSites(Thread* t);
 // The busy site of the same place, for when the small cell of `site` has no room left. The thread's
 // caches learn of it.
 uint32_t BusySite(Thread* t, uint32_t site);
+SiteRecord* RecordOf(uint32_t site);
 // kNone: its thread is just making it.
 Domain DomainOf(uint32_t site);
 // No more ids: losses are told apart by it.

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "interpose/site_tree.h"
+#include "interpose/threads.h"
 
 namespace memtrace {
 
@@ -13,6 +14,7 @@ __attribute__((noinline)) void ForgetCallers(Thread* t) {
   t->seen_modules = g_modules_changed.load(std::memory_order_acquire);
   memset(t->callers, 0, sizeof t->callers);
   memset(t->sites, 0, sizeof t->sites);
+  RenewSites(t);
 }
 
 uint32_t NativeFrame(Thread* t, uintptr_t caller) {

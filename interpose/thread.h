@@ -24,7 +24,8 @@ enum class Busy : uint32_t {
   kRecording = 2,  // in the recorder: only a signal handler can allocate now; dropped and counted
   kWatchful = 3,  // as kIdle for Python's allocators and for frees; another malloc is to look first
                   // whether Python's allocators have been replaced
-  kAllocating = 4  // in the real allocator: what it allocates is part of the outer block
+  kAllocating = 4  // in the real allocator: what it allocates is part of the outer block; or, as
+                   // the state between events: what it allocates is not to be recorded
 };
 inline bool IsReady(Busy busy) { return (static_cast<uint32_t>(busy) & 1) != 0; }
 
@@ -81,6 +82,15 @@ namespace unwind {
 struct NativeStack;
 }
 
+// memtrace_meter of inspect.h.
+struct Meter {
+  int64_t allocated_bytes;
+  int64_t freed_bytes;
+  int64_t allocated_blocks;
+  int64_t freed_blocks;
+  int64_t peak_bytes;
+};
+
 struct Thread {
   static constexpr uint32_t kMaxFrames = 1u << 16;
   static constexpr uint32_t kNodeSets = 4096;  // of two ways, half a cache line each
@@ -126,6 +136,11 @@ struct Thread {
   uint32_t known_frames;  // info[1..known_frames] is of code objects that are still alive
   SiteIds small_ids;
   SiteIds busy_ids;
+  uint32_t generation;  // g_generation when the thread's sites were made
+
+  uint32_t pauses;  // memtrace_pause() without its memtrace_resume()
+  uint32_t meters;  // memtrace_meter_start() without its memtrace_meter_stop()
+  Meter meter;
 
   alignas(64) KeptFrame kept[kMaxFrames];
   FrameInfo info[kMaxFrames];

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "interpose/generations.h"
 #include "interpose/os/os.h"
 #include "interpose/recorder.h"
 #include "interpose/site_tree.h"
@@ -30,7 +31,7 @@ void Begin(Thread* t, int tid) {
   r->start_ns = os::BootNanos();
   r->stack = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
   os::ThreadName(r->name, sizeof r->name);
-  t->rest = RestingState();
+  t->rest = RestingState(t);
   t->busy = t->rest;
   t->until_tick = Thread::kTick;
   t->last_block = nullptr;
@@ -88,13 +89,29 @@ void NoteThreads(uint32_t slot) {
   h->peak_trigger.fetch_add(kFlushBytes, std::memory_order_relaxed);
 }
 
+// f(thread) of each slot but 0; until one returns true.
+template <class F>
+void EachThread(F&& f) {
+  const uint64_t used = g_region.header()->sections[kThreads].used.load(std::memory_order_acquire);
+  for (uint64_t slot = 1; slot < used && slot < kMaxThreadSlots; slot++) {
+    Thread* t = std::atomic_ref<Thread*>(g_threads[slot]).load(std::memory_order_acquire);
+    if (t != nullptr && f(t)) return;
+  }
+}
+
 void ForgetCells(Thread* t) {
-  memset(t->sites, 0, sizeof t->sites);
-  memset(t->nodes, 0, sizeof t->nodes);  // they remember sites, too
   os::Discard(reinterpret_cast<char*>(t) + ((offsetof(Thread, pages) + 4095) & ~size_t{4095}),
               sizeof t->pages & ~size_t{4095});
   memset(t->pages, 0, 4096);  // what shares a page with the fields before
   memset(reinterpret_cast<char*>(t->pages) + sizeof t->pages - 4096, 0, 4096);
+  ForgetSitesOf(t);
+}
+
+}  // namespace
+
+void ForgetSitesOf(Thread* t) {
+  memset(t->sites, 0, sizeof t->sites);
+  memset(t->nodes, 0, sizeof t->nodes);  // they remember sites, too
   ForgetPythonSites(t);
   memset(t->info, 0, (t->known_frames + 1) * sizeof t->info[0]);
   t->small_ids = t->busy_ids = {};
@@ -105,7 +122,28 @@ void ForgetCells(Thread* t) {
   t->top_info = t->info;
 }
 
-}  // namespace
+__attribute__((noinline)) void RenewSites(Thread* t) {
+  const uint32_t now = g_generation.load(std::memory_order_acquire);
+  if (t->generation == now) return;
+  t->generation = now;
+  ForgetSitesOf(t);
+}
+
+int64_t UnflushedBytes() {
+  int64_t sum = 0;
+  EachThread([&](const Thread* t) {
+    sum += __atomic_load_n(&t->record->unflushed_bytes, __ATOMIC_RELAXED);
+    return false;
+  });
+  return sum;
+}
+
+void RestUnseen() {
+  EachThread([](Thread* t) {
+    __atomic_store_n(&t->rest, Busy::kAllocating, __ATOMIC_RELAXED);
+    return false;
+  });
+}
 
 Thread* ClaimThread() {
   const int tid = os::ThreadId();
@@ -116,22 +154,13 @@ Thread* ClaimThread() {
     return nullptr;
   }
   NoteThreads(t->slot);
+  t->pauses = t->meters = 0;
   Begin(t, tid);
   t_thread = t;
   return t;
 }
 
 namespace {
-
-// f(thread) of each slot but 0; until one returns true.
-template <class F>
-void EachThread(F&& f) {
-  const uint64_t used = g_region.header()->sections[kThreads].used.load(std::memory_order_acquire);
-  for (uint64_t slot = 1; slot < used && slot < kMaxThreadSlots; slot++) {
-    Thread* t = std::atomic_ref<Thread*>(g_threads[slot]).load(std::memory_order_acquire);
-    if (t != nullptr && f(t)) return;
-  }
-}
 
 // The state that the thread has in this block; nullptr: none.
 const char* StateIn(Thread* t, const char* block) {

@@ -17,6 +17,17 @@ Thread* ClaimThread();
 // known. Returns the Thread of slot 0, where what was inherited is booked.
 Thread* ResetThreadsInChild();
 
+// The thread's caches know no sites any more.
+void ForgetSitesOf(Thread* t);
+// The same if a generation has begun since they were made.
+void RenewSites(Thread* t);
+
+// Bytes that are not part of Header::shared_total yet.
+int64_t UnflushedBytes();
+
+// Each thread's allocations after the event that it is at are not recorded any more.
+void RestUnseen();
+
 // All threads look their Python thread states up anew: the interpreter has been finalised, and may
 // get a key of the same number when it is initialised again.
 void ForgetThreadStates();

@@ -145,6 +145,34 @@ bool IsInLoader(uintptr_t address) {
          address - loader.start < loader.end - loader.start;
 }
 
+namespace {
+
+struct Order {
+  uintptr_t addresses[2];
+  int first;  // which of them was met first; -1: none yet
+};
+
+int VisitInOrder(dl_phdr_info* info, size_t, void* argument) {
+  auto* order = static_cast<Order*>(argument);
+  for (int which = 0; which < 2; which++) {
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+      const ElfW(Phdr)& h = info->dlpi_phdr[i];
+      const uintptr_t start = info->dlpi_addr + h.p_vaddr;
+      if (h.p_type == PT_LOAD && order->addresses[which] - start < h.p_memsz) order->first = which;
+    }
+    if (order->first >= 0) return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool ComesBefore(const void* one, const void* other) {
+  Order order = {{reinterpret_cast<uintptr_t>(one), reinterpret_cast<uintptr_t>(other)}, -1};
+  dl_iterate_phdr(VisitInOrder, &order);
+  return order.first == 0;
+}
+
 void InitModules() { g_find_object = reinterpret_cast<FindObject>(AnySymbol("_dl_find_object")); }
 
 // glibc's lock-free lookup. dl_iterate_phdr, all there is before 2.35, takes the loader's lock, and

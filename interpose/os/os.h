@@ -102,6 +102,10 @@ size_t ReadFile(const char* path, char* out, size_t bytes);
 size_t ReadLink(const char* path, char* out, size_t bytes);
 size_t WorkingDir(char* out, size_t bytes);
 
+// Which of the pages from `start` on exist, in memory or swapped out: a bit each in `bits`. False:
+// not to be known.
+bool TouchedPages(uintptr_t start, size_t pages, uint64_t* bits);
+
 // Copies from an address that may not be mapped. False: not readable (or not allowed to ask).
 bool SafeRead(const void* from, void* to, size_t bytes);
 
@@ -129,6 +133,9 @@ bool IsInLoader(uintptr_t address);
 void* NextSymbol(const char* name);
 // Any visible definition.
 void* AnySymbol(const char* name);
+// Whether one address's module is before the other's in the order in which symbols are looked up:
+// of libraries that were there when the program started.
+bool ComesBefore(const void* one, const void* other);
 // Whether a function is glibc's own.
 bool IsLibcFunction(const void* function);
 

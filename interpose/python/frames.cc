@@ -9,6 +9,7 @@
 #include "interpose/python/place.h"
 #include "interpose/recorder.h"
 #include "interpose/stack.h"
+#include "interpose/threads.h"
 
 namespace memtrace::python {
 
@@ -23,7 +24,7 @@ static const char* AskThreadState(Thread* t) {
 }
 
 __attribute__((noinline)) const char* ThreadStateSlow(Thread* t) {
-  t->rest = RestingState();  // it may have to be watchful since
+  t->rest = RestingState(t);  // it may have to be watchful since
   const TssKey* key = g_reader.key;
   if (key == &kNoKey) return AskThreadState(t);
   if (key->is_initialized == 0) {
@@ -184,6 +185,7 @@ __attribute__((noinline)) void Rejoin(Thread* t, const char* frame, uint32_t whi
   if (t->seen_stale != stale) {
     t->seen_stale = stale;
     t->frame_count = t->known_frames = 0;
+    RenewSites(t);
   }
   if (RejoinNear<L>(t, frame, which)) return;
   uint32_t fresh = Join<L>(t, frame, which);

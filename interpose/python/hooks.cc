@@ -209,7 +209,7 @@ bool WrapAll() {
 // From now on the interpreter's mallocs look.
 void StartWatching(Thread* t) {
   g_gate->state.store(Gate::kWatching, std::memory_order_release);
-  t->rest = RestingState();
+  t->rest = RestingState(t);
 }
 
 constinit std::atomic<bool> g_asked{false};
@@ -272,7 +272,7 @@ bool Watch(uintptr_t caller) {
 
 __attribute__((noinline)) void WatchAgain(Thread* t) {
   if (g_gate->state.load(std::memory_order_relaxed) == Gate::kOpen) StartWatching(t);
-  t->rest = RestingState();  // another thread has started it
+  t->rest = RestingState(t);  // another thread has started it
 }
 
 void Unload() {

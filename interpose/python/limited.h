@@ -9,6 +9,7 @@
 #include "interpose/python/place.h"
 #include "interpose/recorder.h"
 #include "interpose/stack.h"
+#include "interpose/threads.h"
 
 namespace memtrace::python {
 
@@ -40,6 +41,7 @@ uint32_t FollowLimited(Thread* t, const char* tstate, uint32_t which) {
   if (__builtin_expect(t->seen_stale != stale, 0)) {
     t->seen_stale = stale;
     t->known_frames = 0;
+    RenewSites(t);
   }
   uint32_t n = Innermost<L>(t, tstate);
   t->frame_count = 0;
@@ -78,7 +80,8 @@ static_assert(kMaxKeyCode <= LiveTable::kNoCodeId);
 template <const Layout& L>
 uint32_t LeafSite(Thread* t, const char* tstate, uint32_t which) {
   const char* frame = Frames<L>::Innermost(tstate);
-  if (__builtin_expect(frame == nullptr || !IsReady(t->rest), 0)) {
+  const bool stale = t->seen_stale != g_stale.load(std::memory_order_acquire);
+  if (__builtin_expect(frame == nullptr || stale || !IsReady(t->rest), 0)) {
     return LimitedSite<L>(t, tstate, which);
   }
   const char* code = Frames<L>::Code(frame);

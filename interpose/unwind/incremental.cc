@@ -10,6 +10,7 @@
 #include "interpose/site_tree.h"
 #include "interpose/stack.h"
 #include "interpose/thread.h"
+#include "interpose/threads.h"
 
 namespace memtrace::unwind {
 namespace {
@@ -220,10 +221,11 @@ uint32_t PushFresh(NativeStack* s, uint32_t fresh, const Cursor& join) {
 }
 
 // Addresses may mean something else now.
-void ForgetOld(NativeStack* s) {
+void ForgetOld(Thread* t, NativeStack* s) {
   const uint32_t modules = g_modules_changed.load(std::memory_order_acquire);
   if (__builtin_expect(s->seen_modules == modules, 1)) return;
   s->seen_modules = modules;
+  RenewSites(t);
   s->count = 0;
   memset(s->codes, 0, sizeof s->codes);
   memset(s->tails, 0, sizeof s->tails);
@@ -280,7 +282,7 @@ int Ask(Thread* t, const Backend& backend, const Place& from, uintptr_t* address
 
 uint32_t NodeOfAddresses(Thread* t, NativeStack* s, const uintptr_t* addresses, int count,
                          bool cut) {
-  ForgetOld(s);
+  ForgetOld(t, s);
   if (cut) {
     CountCut();
     if (count == kMaxFrames) count = kShownOfCut;
@@ -306,7 +308,7 @@ static uint32_t BeginKept(NativeStack* s, uint32_t fresh, bool cut) {
 
 uint32_t WalkStack(Thread* t, NativeStack* s, const Place& from, const uintptr_t* at, uint32_t hint,
                    const Backend* fallback) {
-  ForgetOld(s);
+  ForgetOld(t, s);
   Tail* tail = TailOf(s, from.pc, at, hint);
   s->last_tail = nullptr;
   Walk walk(t, s);
