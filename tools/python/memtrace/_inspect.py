@@ -10,7 +10,6 @@ structures have the header's names and fields.
 """
 
 import ctypes
-
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_uint32, c_uint64
 
 UNTRACKED = -1
