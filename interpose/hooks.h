@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "interpose/recorder.h"
+#include "interpose/site_tree.h"
 #include "interpose/stack.h"
 
 namespace memtrace {
@@ -81,7 +82,7 @@ bool TakeSlow(const void* p, LiveTable::Block* block);
 void ReallocFailed(Thread* t, const LiveTable::Block& old, const void* p, bool freed);
 
 // A recorded block is resized by a thread whose allocations are not recorded: it stays a block of
-// the site that it is recorded at.
+// the place where it is recorded.
 template <class Call>
 __attribute__((noinline)) void* ReallocUnseen(void* p, size_t bytes, bool zero_frees, Call&& call) {
   Thread* t = UnseenThread();
@@ -90,7 +91,7 @@ __attribute__((noinline)) void* ReallocUnseen(void* p, size_t bytes, bool zero_f
   void* q = call();
   t->busy = Busy::kRecording;
   if (q != nullptr) {
-    RecordRealloc(t, old, p, q, bytes, old.site);
+    RecordRealloc(t, old, p, q, bytes, SamePlaceNow(t, old.site));
   } else {
     ReallocFailed(t, old, p, bytes == 0 && zero_frees);
   }

@@ -28,7 +28,8 @@ extern "C" {
 /* 1: the library was there before the program, and sees malloc, too. */
 MEMTRACE_API int memtrace_sees_malloc(void);
 
-/* Stops and goes on: while stopped, allocations of all threads are not recorded; frees are. */
+/* Stops and goes on: while stopped, allocations of all threads are not recorded; frees are. A block
+ * that is resized meanwhile stays recorded if it was. */
 MEMTRACE_API int memtrace_stop(void);
 MEMTRACE_API int memtrace_start(void);
 

@@ -292,6 +292,13 @@ uint32_t InternSiteOfStacks(Thread* t, uint32_t node, uint32_t native_node, Doma
   return site;
 }
 
+uint32_t SamePlaceNow(Thread* t, uint32_t site) {
+  if (IsSince(site, PresentGeneration())) return site;
+  const SiteRecord record = *RecordOf(site);
+  const auto domain = static_cast<Domain>(record.domain());
+  return InternSite(t, record.node(), record.caller(), domain);
+}
+
 static uint32_t InternBusySite(Thread* t, SiteRecord record) {
   const int64_t generation = PresentGeneration();
   const uint64_t hash = HashOf(record, generation);

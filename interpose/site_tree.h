@@ -44,6 +44,8 @@ uint32_t BusySite(Thread* t, uint32_t site);
 SiteRecord* RecordOf(uint32_t site);
 // kNone: its thread is just making it.
 Domain DomainOf(uint32_t site);
+// The site of the same place that a block allocated now would have. 0: it could not be made.
+uint32_t SamePlaceNow(Thread* t, uint32_t site);
 // No more ids: losses are told apart by it.
 bool SiteIdsUsedUp();
 

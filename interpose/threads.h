@@ -25,7 +25,7 @@ void RenewSites(Thread* t);
 // Bytes that are not part of Header::shared_total yet.
 int64_t UnflushedBytes();
 
-// Each thread's allocations after the event that it is at are not recorded any more.
+// What threads allocate is not recorded any more, but by events that are under way.
 void RestUnseen();
 
 // All threads look their Python thread states up anew: the interpreter has been finalised, and may
