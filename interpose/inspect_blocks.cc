@@ -143,14 +143,9 @@ memtrace_group* memtrace_live_groups(int64_t generation, int tracked_only, int64
     return nullptr;
   }
   Collector collector = {&groups, generation, tracked_only != 0};
-  const Walk walk = EachLiveBlock(&Collector::Visit, &collector);
-  if (walk != Walk::kDone) {
+  if (!EachLiveBlock(&Collector::Visit, &collector)) {
     Groups::Release(groups.groups());
-    Fail(ENOTSUP, "%s",
-         walk == Walk::kNoTable
-             ? "the address space of this process is limited (ulimit -v), so its blocks are not "
-               "listed"
-             : "/proc/self/maps cannot be read, so this process's blocks are not listed");
+    Fail(ENOTSUP, "%s", "/proc/self/maps cannot be read, so this process's blocks are not listed");
     return nullptr;
   }
   *count = groups.count();

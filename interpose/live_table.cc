@@ -51,6 +51,18 @@ uint32_t* Shadow::SlotSlow(uint64_t index) {
   return leaf != nullptr ? leaf + part(0, kLeafBits) : nullptr;
 }
 
+const uint32_t* Shadow::Leaf(uint64_t index, uint64_t* next) const {
+  constexpr uint64_t kBranchWords = kLeafWords << kBranchBits;
+  *next = (index / kBranchWords + 1) * kBranchWords;
+  Branches* root = root_.load(std::memory_order_acquire);
+  Leaves* branch =
+      root != nullptr ? root[index / kBranchWords].load(std::memory_order_acquire) : nullptr;
+  if (branch == nullptr) return nullptr;
+  *next = (index / kLeafWords + 1) * kLeafWords;
+  const uint32_t* leaf = branch[index % kBranchWords / kLeafWords].load(std::memory_order_acquire);
+  return leaf != nullptr ? leaf + index % kLeafWords : nullptr;
+}
+
 bool LiveTable::Init() {
   static_assert(offsetof(LiveTable, coarse_) == offsetof(LiveShadows, coarse));
   static_assert(offsetof(LiveTable, fine_) == offsetof(LiveShadows, fine));

@@ -58,6 +58,11 @@ class Shadow {
   uint32_t* flat() const { return flat_.load(std::memory_order_relaxed); }
   bool used() const { return flat() != nullptr || root_.load() != nullptr; }
 
+  static constexpr uint64_t kLeafWords = 1u << 16;
+  // The words from `index` on to the end of its leaf, if there is no flat array; nullptr: none were
+  // ever stored. A whole branch may be missing: then *next is beyond it, and else beyond the leaf.
+  const uint32_t* Leaf(uint64_t index, uint64_t* next) const;
+
  private:
   // Otherwise a tree, whose parts are made on demand: there is little room, so they are small.
   using Leaves = std::atomic<uint32_t*>;
@@ -218,6 +223,8 @@ class LiveTable {
   const void* Owner(const char* granule, uint32_t word);
   uint32_t* Find(const void* p);
   uint32_t* Claim(const void* p, uint32_t word);
+
+  friend struct LiveShadow;  // to be read as a whole: live_walk.cc
 
   Shadow coarse_;  // 32 bytes a slot
   Shadow fine_;    // 16 bytes a slot: second blocks of a granule

@@ -3,11 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <algorithm>
+
 #include "core/live_shadow.h"
 #include "interpose/live_table.h"
 #include "interpose/os/os.h"
 
 namespace memtrace {
+
+// The table's parts.
+struct LiveShadow {
+  static const Shadow& Coarse() { return g_live_table.coarse_; }
+  static const Shadow& Finer(bool odd) { return odd ? g_live_table.odd_ : g_live_table.fine_; }
+};
+
 namespace {
 
 constexpr uint64_t kAddresses = uint64_t{1} << 47;
@@ -15,14 +24,11 @@ constexpr uint64_t kWordsOfPage = 4096 / sizeof(uint32_t);
 constexpr uint64_t kPlane = LiveCoarseIndex(kLiveGranule);  // where the second one begins
 constexpr uint64_t kPair = 2 * kLiveGranule;                // of heap, a word in each plane
 
-LiveShadows Shadows() {
-  LiveShadows shadows;
-  memcpy(&shadows, static_cast<const void*>(&g_live_table), sizeof shadows);
-  return shadows;
-}
-
-uint32_t WordAt(uint64_t base, uint64_t index) {
-  return __atomic_load_n(reinterpret_cast<const uint32_t*>(base) + index, __ATOMIC_RELAXED);
+uint32_t WordAt(const Shadow& shadow, uint64_t index) {
+  uint64_t next;
+  const uint32_t* flat = shadow.flat();
+  const uint32_t* word = flat != nullptr ? flat + index : shadow.Leaf(index, &next);
+  return word != nullptr ? __atomic_load_n(word, __ATOMIC_RELAXED) : 0;
 }
 
 uint32_t CodeOf(uint32_t word) { return word & ((1u << kLiveTagBits) - 1); }
@@ -35,9 +41,9 @@ bool Starts(uint32_t word) {
 uint64_t BytesOf(uint64_t address, uint32_t word) {
   const uint32_t code = CodeOf(word);
   if (code < kLiveSizeNext) return LiveBytesOf(code);
-  const uint64_t coarse = Shadows().coarse;
   const auto further = [=](uint64_t granules) -> uint64_t {
-    return WordAt(coarse, LiveCoarseIndex(address + granules * kLiveGranule)) >> kLiveTagBits;
+    return WordAt(LiveShadow::Coarse(), LiveCoarseIndex(address + granules * kLiveGranule)) >>
+           kLiveTagBits;
   };
   uint64_t bytes = further(1);
   if (code != kLiveSizeNext) bytes |= further(2) << (32 - kLiveTagBits);
@@ -53,50 +59,62 @@ struct Visitor {
   }
 };
 
-// f(index, word) for the words from `first` to `end` whose pages exist and which are not zero.
+// f(index, word) for the words from `first` to `end` that are not zero.
 template <class F>
-void EachWord(uint64_t base, uint64_t first, uint64_t end, F&& f) {
+void EachWord(const uint32_t* words, uint64_t first, uint64_t end, F&& f) {
+  for (uint64_t index = first; index < end; index++, words++) {
+    if (const uint32_t word = __atomic_load_n(words, __ATOMIC_RELAXED)) f(index, word);
+  }
+}
+
+// The same for a flat array, of the pages that exist.
+template <class F>
+void EachWordOfPages(const uint32_t* flat, uint64_t first, uint64_t end, F&& f) {
   constexpr uint64_t kPages = 64 * 64;
   uint64_t touched[kPages / 64];
   for (uint64_t page = first / kWordsOfPage; page * kWordsOfPage < end; page += kPages) {
     const uint64_t left = (end - page * kWordsOfPage + kWordsOfPage - 1) / kWordsOfPage;
     const uint64_t pages = left < kPages ? left : kPages;
-    const bool known = os::TouchedPages(base + page * 4096, pages, touched);
+    const auto start = reinterpret_cast<uintptr_t>(flat + page * kWordsOfPage);
+    const bool known = os::TouchedPages(start, pages, touched);
     for (uint64_t i = 0; i < pages; i++) {
       if (known && (touched[i / 64] >> i % 64 & 1) == 0) continue;
-      const uint64_t from = (page + i) * kWordsOfPage;
-      for (uint64_t index = from < first ? first : from; index < from + kWordsOfPage; index++) {
-        if (index >= end) break;
-        if (const uint32_t word = WordAt(base, index)) f(index, word);
-      }
+      const uint64_t from = std::max(first, (page + i) * kWordsOfPage);
+      EachWord(flat + from, from, std::min(end, (page + i + 1) * kWordsOfPage), f);
     }
   }
 }
 
+template <class F>
+void EachWordOf(const Shadow& shadow, uint64_t first, uint64_t end, F&& f) {
+  if (shadow.flat() != nullptr) return EachWordOfPages(shadow.flat(), first, end, f);
+  for (uint64_t index = first, next; index < end; index = next) {
+    const uint32_t* words = shadow.Leaf(index, &next);
+    if (words != nullptr) EachWord(words, index, std::min(end, next), f);
+  }
+}
+
 void EachBlockIn(uint64_t start, uint64_t end, const Visitor& visitor) {
-  const LiveShadows shadows = Shadows();
   for (uint64_t plane = 0; plane < 2; plane++) {
     const uint64_t base = plane * kPlane;
-    EachWord(shadows.coarse, base + start / kPair, base + (end + kPair - 1) / kPair,
-             [&](uint64_t index, uint32_t word) {
-               if (!Starts(word)) return;
-               const uint64_t granule = (index - base) * kPair + plane * kLiveGranule;
-               visitor(granule + ((word & kLiveHalf) != 0 ? 16 : 0), word);
-             });
+    EachWordOf(LiveShadow::Coarse(), base + start / kPair, base + (end + kPair - 1) / kPair,
+               [&](uint64_t index, uint32_t word) {
+                 if (!Starts(word)) return;
+                 const uint64_t granule = (index - base) * kPair + plane * kLiveGranule;
+                 visitor(granule + ((word & kLiveHalf) != 0 ? 16 : 0), word);
+               });
   }
-  const uint64_t finer[] = {shadows.fine, shadows.odd};
   for (uint64_t odd = 0; odd < 2; odd++) {
-    if (finer[odd] == 0) continue;
-    EachWord(finer[odd], LiveFineIndex(start), LiveFineIndex(end),
-             [&](uint64_t index, uint32_t word) { visitor(index * 16 + odd * 8, word); });
+    EachWordOf(LiveShadow::Finer(odd != 0), LiveFineIndex(start), LiveFineIndex(end),
+               [&](uint64_t index, uint32_t word) { visitor(index * 16 + odd * 8, word); });
   }
 }
 
 // The table itself is nobody's heap, and far too large to be looked through.
 bool HoldsTable(uint64_t start, uint64_t end) {
-  const LiveShadows shadows = Shadows();
-  for (const uint64_t base : {shadows.coarse, shadows.fine, shadows.odd}) {
-    if (base - start < end - start) return true;
+  for (const Shadow* shadow :
+       {&LiveShadow::Coarse(), &LiveShadow::Finer(false), &LiveShadow::Finer(true)}) {
+    if (reinterpret_cast<uintptr_t>(shadow->flat()) - start < end - start) return true;
   }
   return false;
 }
@@ -112,11 +130,10 @@ bool ParseRange(const char* line, uint64_t* start, uint64_t* end) {
 
 }  // namespace
 
-Walk EachLiveBlock(VisitBlock visit, void* context) {
-  if (Shadows().coarse == 0) return Walk::kNoTable;
+bool EachLiveBlock(VisitBlock visit, void* context) {
   constexpr size_t kText = size_t{64} << 20;
   auto* text = static_cast<char*>(os::Reserve(kText));
-  if (text == nullptr) return Walk::kNoMaps;
+  if (text == nullptr) return false;
   const size_t bytes = os::ReadFile("/proc/self/maps", text, kText - 1);
   const Visitor visitor = {visit, context};
   for (char* line = text; line < text + bytes;) {
@@ -128,20 +145,17 @@ Walk EachLiveBlock(VisitBlock visit, void* context) {
     line = newline + 1;
   }
   os::Release(text, kText);
-  return bytes != 0 ? Walk::kDone : Walk::kNoMaps;
+  return bytes != 0;
 }
 
 LiveBlock FindLiveBlock(uint64_t address) {
-  const LiveShadows shadows = Shadows();
-  if (shadows.coarse == 0 || address >= kAddresses || (address & 7) != 0) return {0, 0};
-  uint32_t word = 0;
-  if ((address & 8) == 0) {
-    word = WordAt(shadows.coarse, LiveCoarseIndex(address));
-    const uint32_t half = (address & 16) != 0 ? kLiveHalf : 0;
-    if (!Starts(word) || (word & kLiveHalf) != half) word = 0;
+  if (address >= kAddresses || (address & 7) != 0) return {0, 0};
+  const bool odd = (address & 8) != 0;
+  uint32_t word = odd ? 0 : WordAt(LiveShadow::Coarse(), LiveCoarseIndex(address));
+  const uint32_t half = (address & 16) != 0 ? kLiveHalf : 0;
+  if (!Starts(word) || (word & kLiveHalf) != half) {
+    word = WordAt(LiveShadow::Finer(odd), LiveFineIndex(address));
   }
-  const uint64_t finer = (address & 8) != 0 ? shadows.odd : shadows.fine;
-  if (word == 0 && finer != 0) word = WordAt(finer, LiveFineIndex(address));
   if (word == 0) return {0, 0};
   return {BytesOf(address, word), word >> 8};
 }

@@ -13,8 +13,8 @@ namespace memtrace {
 
 using VisitBlock = void (*)(void* context, uint64_t address, uint64_t bytes, uint32_t site);
 
-enum class Walk { kDone, kNoTable, kNoMaps };  // kNoTable: address space is scarce (a tree)
-Walk EachLiveBlock(VisitBlock visit, void* context);
+// False: /proc/self/maps cannot be read.
+bool EachLiveBlock(VisitBlock visit, void* context);
 
 // The block that starts at the address; site 0: none.
 struct LiveBlock {

@@ -117,7 +117,9 @@ class Model {
     EXPECT_EQ(found[0].bytes, b.bytes);
     EXPECT_EQ(found[0].offset, 0u);
     EXPECT_EQ(found[1].site != 0, b.bytes > 16);
-    if (b.bytes > 16) EXPECT_EQ(found[1].offset, 16u);
+    if (b.bytes > 16) {
+      EXPECT_EQ(found[1].offset, 16u);
+    }
   }
 
   uint64_t RandomBytes() {
@@ -321,7 +323,9 @@ TEST(Inspect, KnowsItsOwnIdsOnly) {
     EXPECT_EQ(site.domain, 0u);
     EXPECT_EQ(node.kind, 0u);
     uint32_t bytes = 1;
-    if (id != 1) EXPECT_STREQ(memtrace_string(id, &bytes), "") << id;
+    if (id != 1) {
+      EXPECT_STREQ(memtrace_string(id, &bytes), "") << id;
+    }
   }
 }
 
