@@ -118,9 +118,7 @@ absl::Status CheckView(const View& view) {
 }
 
 bool IsBeside(const Row& row, const Table& table) {
-  constexpr uint32_t kAddressSpace =
-      1u << static_cast<uint32_t>(Domain::kMmap) | 1u << static_cast<uint32_t>(Domain::kMmapFile);
-  return table.view.domains.empty() && (row.domains & kAddressSpace) != 0;
+  return table.view.domains.empty() && (row.domains & kAddressSpaceDomains) != 0;
 }
 
 int64_t WholeOf(const Row& row, const Table& table) {

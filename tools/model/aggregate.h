@@ -62,11 +62,16 @@ struct Place {
 // Many stacks share few places.
 using PlaceRef = std::shared_ptr<const Place>;
 
+// Sets of domains: bit i is Domain i.
+constexpr uint32_t DomainBit(Domain domain) { return 1u << static_cast<uint32_t>(domain); }
+inline constexpr uint32_t kAddressSpaceDomains =
+    DomainBit(Domain::kMmap) | DomainBit(Domain::kMmapFile);
+
 struct Row {
   std::string key;               // equal in two profiles when they mean the same
   std::vector<PlaceRef> frames;  // innermost first; one unless by traceback; none for other groups
   std::string label;             // what the row is when it has no frame: a domain, a thread, ...
-  uint32_t domains = 0;          // bit i: Domain i contributed
+  uint32_t domains = 0;          // those that contributed
   Values values;                 // of the profile, or of the new one
   Values old_values;             // comparisons only
 };

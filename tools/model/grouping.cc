@@ -1,34 +1,18 @@
 #include "tools/model/grouping.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "tools/model/native_code.h"
+#include "tools/model/places.h"
 #include "tools/model/process_groups.h"
 
 namespace memtrace {
 namespace {
 
 constexpr uint32_t kNoRow = UINT32_MAX;
-
-constexpr uint32_t BitOf(Domain domain) { return 1u << static_cast<uint32_t>(domain); }
-constexpr uint32_t kAddressSpace = BitOf(Domain::kMmap) | BitOf(Domain::kMmapFile);
-
-bool Matches(const std::string& pattern, const FileName& file) {
-  for (const std::string* name : {&file.shown, &file.recorded, &file.absolute}) {
-    if (fnmatch(pattern.c_str(), name->c_str(), FNM_NOESCAPE) == 0) return true;
-  }
-  return false;
-}
-
-bool MatchesAny(const std::vector<std::string>& patterns, const FileName& file) {
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [&](const std::string& pattern) { return Matches(pattern, file); });
-}
 
 std::string ThreadLabel(const Thread& thread) {
   const std::string name = thread.name.empty() ? "(unnamed)" : thread.name;
@@ -46,16 +30,16 @@ class Walker {
         grouping_(grouping),
         view_(grouping->view_),
         column_(column),
-        names_(profile, grouping->view_.mappings) {
-    for (Domain domain : view_.domains) selected_ |= BitOf(domain);
+        places_(profile, view_) {
+    for (Domain domain : view_.domains) selected_ |= DomainBit(domain);
     if (selected_ == 0) {
-      selected_ = whole_ = ~kAddressSpace;
+      selected_ = whole_ = ~kAddressSpaceDomains;
       shown_ = view_.by == GroupBy::kDomain ? ~0u : selected_;
       return;
     }
     shown_ = selected_;
-    if ((selected_ & kAddressSpace) != 0) whole_ |= kAddressSpace;
-    if ((selected_ & ~kAddressSpace) != 0) whole_ |= ~kAddressSpace;
+    if ((selected_ & kAddressSpaceDomains) != 0) whole_ |= kAddressSpaceDomains;
+    if ((selected_ & ~kAddressSpaceDomains) != 0) whole_ |= ~kAddressSpaceDomains;
   }
 
   // What a member of a group contributed, which is in the group's samples, too, unless only the
@@ -77,8 +61,8 @@ class Walker {
   void Add(const Sample& sample) {
     AddToWhole(sample);
     if (!IsShown(sample.domain)) return;
-    const FrameId frame = FrameOf(sample);
-    if (!PassesFiles(sample.process, frame)) return;
+    const FrameId frame = places_.FrameOf(sample);
+    if (!places_.PassesFiles(sample.process, frame)) return;
     AddToSelected(sample);
     switch (view_.by) {
       case GroupBy::kLine:
@@ -96,152 +80,24 @@ class Walker {
       case GroupBy::kProcess:
         return AddProcess(sample);
       case GroupBy::kModule:
-        return grouping_->AddTo(RowOfModule(sample.process, ModuleFrameOf(sample)), sample,
+        return grouping_->AddTo(RowOfModule(sample.process, places_.ModuleFrameOf(sample)), sample,
                                 column_);
     }
   }
 
  private:
-  bool IsShown(Domain domain) const { return (shown_ & BitOf(domain)) != 0; }
+  bool IsShown(Domain domain) const { return (shown_ & DomainBit(domain)) != 0; }
   void AddToWhole(const Sample& sample) {
-    if ((whole_ & BitOf(sample.domain)) != 0) grouping_->whole_[column_] += sample.values;
+    if ((whole_ & DomainBit(sample.domain)) != 0) grouping_->whole_[column_] += sample.values;
   }
   void AddToSelected(const Sample& sample) {
-    if ((selected_ & BitOf(sample.domain)) != 0) grouping_->selected_[column_] += sample.values;
+    if ((selected_ & DomainBit(sample.domain)) != 0) grouping_->selected_[column_] += sample.values;
   }
 
-  using Key = std::pair<uint32_t, uint32_t>;  // process, and a frame or a node
+  using Key = Places::Key;
 
   static std::string DomainLabel(Domain domain) {
     return domain == Domain::kNone ? "(no domain)" : std::string(DomainName(domain));
-  }
-
-  // Whether a frame can own a sample. Native code that is known by an address alone tells least: it
-  // owns what nothing else does.
-  bool Counts(uint32_t process, FrameId id) {
-    const Frame& frame = profile_.frame(id);
-    if (view_.own) return IsOwn(process, frame);
-    return frame.kind == FrameKind::kPython || (Names(frame) && !IsLayer(frame));
-  }
-
-  // Whether the frame has what this view shows: a line, or a function.
-  bool Names(const Frame& frame) const {
-    if (frame.line != 0) return true;
-    return view_.by == GroupBy::kFunction && profile_.function(frame.function).name != 0;
-  }
-
-  // operator new and the like, which are never where memory is spent.
-  bool IsLayer(const Frame& frame) {
-    if (frame.kind != FrameKind::kNative) return false;
-    auto [it, fresh] = layers_.try_emplace(frame.function, false);
-    if (fresh) {
-      it->second = IsAllocatorLayer(profile_.string(profile_.function(frame.function).name));
-    }
-    return it->second;
-  }
-
-  bool IsOwn(uint32_t process, const Frame& frame) {
-    const Function& function = profile_.function(frame.function);
-    if (frame.kind == FrameKind::kPython) {
-      return names_.Of(process, function.filename).origin == FileOrigin::kProgram;
-    }
-    if (frame.kind != FrameKind::kNative || IsLayer(frame)) return false;
-    const std::string& module = profile_.string(frame.module);
-    if (module.empty() || IsSystemModule(module) || IsInterpreterModule(module) ||
-        names_.Of(process, frame.module).origin != FileOrigin::kProgram) {
-      return false;
-    }
-    if (frame.line == 0) return !IsStandardFunction(profile_.string(function.name));
-    const std::string& source = profile_.string(function.filename);
-    return !IsSystemSource(source) &&
-           names_.Of(process, function.filename).origin == FileOrigin::kProgram;
-  }
-
-  // The frame that a sample belongs to; 0: none.
-  FrameId FrameOf(const Sample& sample) {
-    auto [it, fresh] = frame_of_.try_emplace(Key(sample.process, sample.node), 0);
-    if (fresh) it->second = FindFrame(sample);
-    if (it->second != 0 || view_.own) return it->second;
-    return sample.caller != 0 ? sample.caller : profile_.node(sample.node).frame;
-  }
-
-  // The innermost Python frame; without any, the innermost native one that names a line; without
-  // that, the innermost one that is no layer above malloc.
-  FrameId FindFrame(const Sample& sample) {
-    FrameId named = 0, other = 0;
-    for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
-      const FrameId id = profile_.node(n).frame;
-      const Frame& frame = profile_.frame(id);
-      const bool counts = Counts(sample.process, id);
-      if (counts && (view_.own || frame.kind == FrameKind::kPython)) return id;
-      if (counts && named == 0) named = id;
-      if (other == 0 && frame.kind == FrameKind::kNative && !IsLayer(frame)) other = id;
-    }
-    return view_.own || named != 0 ? named : other;
-  }
-
-  bool PassesFiles(uint32_t process, FrameId id) {
-    if (view_.include.empty() && view_.exclude.empty()) return true;
-    auto [it, fresh] = passes_.try_emplace(Key(process, id), false);
-    if (fresh) {
-      const FileName file = id == 0 ? FileName{} : PlaceOf(process, id).file;
-      it->second = (view_.include.empty() || MatchesAny(view_.include, file)) &&
-                   !MatchesAny(view_.exclude, file);
-    }
-    return it->second;
-  }
-
-  // A relative source of native code is relative to where that was built, which is nowhere here.
-  FileName NativeSource(uint32_t process, StringId file) {
-    const std::string& recorded = profile_.string(file);
-    if (!recorded.empty() && recorded[0] == '/') return names_.Of(process, file);
-    FileName name;
-    name.recorded = recorded;
-    name.absolute = name.key = name.shown = NormalizePath(recorded);
-    return name;
-  }
-
-  Place PlaceOf(uint32_t process, FrameId id) {
-    const Frame& frame = profile_.frame(id);
-    const Function& function = profile_.function(frame.function);
-    Place place;
-    place.kind = frame.kind;
-    place.line = frame.line;
-    place.function = profile_.string(function.name);
-    const bool no_source =
-        frame.kind == FrameKind::kNative && (frame.line == 0 || function.filename == 0);
-    if (no_source) {
-      place.file = names_.Of(process, frame.module != 0 ? frame.module : function.filename);
-      place.address = frame.address;
-    } else if (frame.kind == FrameKind::kNative) {
-      place.file = NativeSource(process, function.filename);
-    } else {
-      place.file = names_.Of(process, function.filename);
-    }
-    return place;
-  }
-
-  // The key of a place, and the place without what the grouping leaves out.
-  std::string KeyOf(Place* place, GroupBy by) {
-    // An address says which call it was only where nothing better is known.
-    if (!place->function.empty()) place->address = 0;
-    switch (by) {
-      case GroupBy::kFile:
-        place->line = 0;
-        place->function.clear();
-        place->address = 0;
-        return absl::StrCat("file:", place->file.key);
-      case GroupBy::kFunction:
-        place->line = 0;
-        return absl::StrFormat("function:%s:%s:%x", place->file.key, place->function,
-                               place->address);
-      default:
-        // Native code without lines: the function, or the address, takes the line's part.
-        return place->line != 0 || place->kind == FrameKind::kPython
-                   ? absl::StrCat("line:", place->file.key, ":", place->line)
-                   : absl::StrFormat("native:%s:%s:%x", place->file.key, place->function,
-                                     place->address);
-    }
   }
 
   uint32_t RowOfFrame(uint32_t process, FrameId frame) {
@@ -251,27 +107,13 @@ class Walker {
     if (frame == 0) {
       row = RowWithoutFrame();
     } else {
-      Place place = PlaceOf(process, frame);
-      std::string key = KeyOf(&place, view_.by);
+      Place place = places_.PlaceOf(process, frame);
+      std::string key = KeyOfPlace(&place, view_.by);
       row =
           grouping_->RowFor(std::move(key), {std::make_shared<const Place>(std::move(place))}, "");
     }
     row_of_frame_[Key(process, frame)] = row;
     return row;
-  }
-
-  // The native frame whose code called the allocator; 0: the interpreter's did.
-  FrameId ModuleFrameOf(const Sample& sample) {
-    if (sample.caller != 0) return sample.caller;
-    FrameId layer = 0;
-    for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
-      const FrameId id = profile_.node(n).frame;
-      const Frame& frame = profile_.frame(id);
-      if (frame.kind != FrameKind::kNative) break;
-      if (!IsLayer(frame)) return id;
-      if (layer == 0) layer = id;
-    }
-    return layer;
   }
 
   uint32_t RowOfModule(uint32_t process, FrameId id) {
@@ -286,9 +128,7 @@ class Walker {
     } else if (module == 0) {
       row = grouping_->RowFor("module:(unknown module)", {}, "(unknown module)");
     } else {
-      Place place;
-      place.kind = FrameKind::kNative;
-      place.file = names_.Of(process, module);
+      Place place = places_.PlaceOfModule(process, module);
       std::string key = absl::StrCat("module:", place.file.key);
       row =
           grouping_->RowFor(std::move(key), {std::make_shared<const Place>(std::move(place))}, "");
@@ -308,7 +148,8 @@ class Walker {
     touched_.push_back(RowOfFrame(sample.process, innermost));
     for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
       const FrameId frame = profile_.node(n).frame;
-      if (Counts(sample.process, frame)) touched_.push_back(RowOfFrame(sample.process, frame));
+      if (places_.Counts(sample.process, frame))
+        touched_.push_back(RowOfFrame(sample.process, frame));
     }
     std::sort(touched_.begin(), touched_.end());
     touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
@@ -323,9 +164,10 @@ class Walker {
   const StackPlace& PlaceInStack(uint32_t process, FrameId frame) {
     StackPlace& known = stack_places_[Key(process, frame)];
     if (known.place != nullptr) return known;
-    Place place = PlaceOf(process, frame);
-    auto [number, unused] = grouping_->place_ids_.try_emplace(
-        KeyOf(&place, GroupBy::kTraceback), static_cast<uint32_t>(grouping_->place_ids_.size()));
+    Place place = places_.PlaceOf(process, frame);
+    auto [number, unused] =
+        grouping_->place_ids_.try_emplace(KeyOfPlace(&place, GroupBy::kTraceback),
+                                          static_cast<uint32_t>(grouping_->place_ids_.size()));
     known = {std::make_shared<const Place>(std::move(place)), number->second};
     return known;
   }
@@ -340,7 +182,7 @@ class Walker {
     numbers_.clear();
     for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
       const FrameId id = profile_.node(n).frame;
-      if (view_.own && !Counts(sample.process, id)) continue;
+      if (view_.own && !places_.Counts(sample.process, id)) continue;
       const StackPlace& place = PlaceInStack(sample.process, id);
       numbers_.push_back(place.number);
       places.push_back(place.place);
@@ -391,15 +233,12 @@ class Walker {
   Grouping* grouping_;
   const View& view_;
   const Grouping::Column column_;
-  FileNames names_;
+  Places places_;
   // Bits of domains: with rows, in the rows' sum, in what shares are of.
   uint32_t shown_ = 0;
   uint32_t selected_ = 0;
   uint32_t whole_ = 0;
-  absl::flat_hash_map<FunctionId, bool> layers_;
   std::vector<uint32_t> numbers_;  // kept for its memory
-  absl::flat_hash_map<Key, FrameId> frame_of_;
-  absl::flat_hash_map<Key, bool> passes_;
   absl::flat_hash_map<Key, uint32_t> row_of_frame_;
   absl::flat_hash_map<Key, uint32_t> row_of_stack_;
   absl::flat_hash_map<Key, StackPlace> stack_places_;
@@ -488,7 +327,7 @@ void Grouping::AddTo(uint32_t id, const Sample& sample, Column column) {
   (column == kNew ? row.values : row.old_values) += sample.values;
   const bool matters =
       SizeOf(sample.values, view_.metric) != 0 || CountOf(sample.values, view_.metric) != 0;
-  if (matters) row.domains |= 1u << static_cast<uint32_t>(sample.domain);
+  if (matters) row.domains |= DomainBit(sample.domain);
 }
 
 void Grouping::Take(uint32_t id, const Values& values, Column column) {
