@@ -36,11 +36,6 @@ uint32_t StackDepth() {
   return text != nullptr ? static_cast<uint32_t>(strtoul(text, nullptr, 10)) : 0;
 }
 
-bool Wanted(const char* variable) {
-  const char* text = os::Environment(variable);
-  return text != nullptr && *text != 0 && *text != '0';
-}
-
 // False: the address space is the program's alone again.
 bool MakeTables() {
   if (!os::HasRoomToRecord()) {
@@ -65,14 +60,14 @@ void StartRecording() {
   if (environ == nullptr || g_started.exchange(true)) return;
   if (!os::IsGlibc()) return;
   os::RestoreInheritedLimits();
-  if (Wanted("MEMTRACE_DISABLE")) return;
+  if (os::IsSet("MEMTRACE_DISABLE")) return;
   auto* gate = static_cast<GatePage*>(os::MapWipedInChild());
   if (gate == nullptr || !MakeTables()) return;
   SayPlace(g_region.file());
   Header* h = g_region.header();
   h->live_table = reinterpret_cast<uint64_t>(&g_live_table);
   h->stack_depth = StackDepth();
-  g_exact_peak = Wanted("MEMTRACE_EXACT_PEAK");
+  g_exact_peak = os::IsSet("MEMTRACE_EXACT_PEAK");
   if (g_exact_peak) h->flags |= kFlagExactPeak;
   if (h->stack_depth != 0) h->flags |= kFlagStacksTruncated;
   DescribeProcess(/*forked=*/false);
@@ -121,7 +116,7 @@ void DescribeProcess(bool forked) {
   auto* text = static_cast<char*>(os::Reserve(kBytes));
   if (text == nullptr) return;
   Header* h = g_region.header();
-  const bool no_arguments = Wanted("MEMTRACE_NO_ARGS");
+  const bool no_arguments = os::IsSet("MEMTRACE_NO_ARGS");
   // A forked child has its parent's name already. It may have given itself a title since, in which
   // names and arguments cannot be told apart.
   if (!forked || !no_arguments) {

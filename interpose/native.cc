@@ -40,11 +40,6 @@ constinit CodeRange g_own;         // this library
 constinit CodeRange g_evaluation;  // the interpreter's evaluation loop
 constinit uint32_t g_evaluation_frame = 0;
 
-bool IsSet(const char* variable) {
-  const char* text = os::Environment(variable);
-  return text != nullptr && *text != 0 && strcmp(text, "0") != 0;
-}
-
 // False: no such method.
 bool ChooseBackend(const char* name) {
   if (strcmp(name, kIncremental) == 0) return true;
@@ -93,11 +88,11 @@ uint32_t NativeNode(Thread* t, uintptr_t caller, const void* hook, uint32_t hint
 }  // namespace
 
 void InitNative() {
-  g_show_interpreter = IsSet("MEMTRACE_NATIVE_INTERPRETER");
-  g_check = IsSet("MEMTRACE_UNWIND_CHECK");
+  g_show_interpreter = os::IsSet("MEMTRACE_NATIVE_INTERPRETER");
+  g_check = os::IsSet("MEMTRACE_UNWIND_CHECK");
   const char* method = os::Environment("MEMTRACE_UNWIND");
   const bool has_method = method != nullptr && *method != 0;
-  if (!IsSet("MEMTRACE_NATIVE") && !g_show_interpreter && !has_method) return;
+  if (!os::IsSet("MEMTRACE_NATIVE") && !g_show_interpreter && !has_method) return;
   if (has_method && !ChooseBackend(method)) {
     os::Say("MEMTRACE_UNWIND is none of incremental, libunwind, fp, boost: incremental is used");
   }

@@ -232,6 +232,11 @@ const char* Environment(const char* name) {
   return nullptr;
 }
 
+bool IsSet(const char* name) {
+  const char* text = Environment(name);
+  return text != nullptr && *text != 0 && strcmp(text, "0") != 0;
+}
+
 void Say(const char* text) {
   if (Environment("MEMTRACE_QUIET") != nullptr) return;
   char line[768];

@@ -150,6 +150,7 @@ bool KeepLoaded(const Module& module);
 void Say(const char* text);
 
 const char* Environment(const char* name);  // nullptr: not set
+bool IsSet(const char* name);               // to anything but nothing and "0"
 
 }  // namespace memtrace::os
 
