@@ -39,7 +39,8 @@ constexpr uint32_t LiveBytesOf(uint32_t code) {
 }
 
 // Word of the coarse array: granules of even number in one half of it, of odd number in the other.
-constexpr uint64_t LiveCoarseIndex(uint64_t address) {
+// Part of every hook, so nothing is left to the compiler's judgement.
+[[gnu::always_inline]] constexpr uint64_t LiveCoarseIndex(uint64_t address) {
   return address >> 6 | (address & kLiveGranule) << 36;
 }
 // Word of the finer ones.

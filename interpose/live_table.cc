@@ -70,7 +70,7 @@ bool LiveTable::Init() {
   return coarse_.Init();
 }
 
-uint32_t* LiveTable::Coarse(const char* p) { return coarse_.Slot(Index(Address(p))); }
+uint32_t* LiveTable::Coarse(const char* p) { return coarse_.Slot(LiveCoarseIndex(Address(p))); }
 
 // The slot that holds the block at p; nullptr: none does.
 uint32_t* LiveTable::Find(const void* p) {
@@ -83,7 +83,7 @@ uint32_t* LiveTable::Find(const void* p) {
   }
   Shadow& finer = IsOdd(p) ? odd_ : fine_;
   if (!finer.used()) return nullptr;
-  uint32_t* slot = finer.Slot(Address(p) >> 4);
+  uint32_t* slot = finer.Slot(LiveFineIndex(Address(p)));
   return slot != nullptr && *slot != 0 ? slot : nullptr;
 }
 
@@ -100,7 +100,7 @@ uint32_t* LiveTable::Claim(const void* p, uint32_t word) {
   }
   Shadow& finer = IsOdd(p) ? odd_ : fine_;
   if (!finer.used() && !finer.Init()) return nullptr;
-  uint32_t* slot = finer.Slot(Address(p) >> 4);
+  uint32_t* slot = finer.Slot(LiveFineIndex(Address(p)));
   if (slot != nullptr) *slot = word;
   return slot;
 }
@@ -122,7 +122,7 @@ bool LiveTable::Put(const void* p, uint32_t site, uint64_t bytes) {
 // Two blocks that start in one granule: the first one is of 16 bytes at most.
 bool LiveTable::AreNeighbours(const void* p, uint64_t bytes, const void* other, uint32_t word) {
   if (Address(p) < Address(other)) return bytes <= 16;
-  return CodeOf(word) <= kExact + 1 && BytesOf(CodeOf(word)) <= 16;
+  return CodeOf(word) <= kExact + 1 && LiveBytesOf(CodeOf(word)) <= 16;
 }
 
 // Where the block starts whose record has this word in this granule; nullptr: nowhere.
@@ -177,7 +177,7 @@ LiveTable::Block LiveTable::Take(const void* p) {
     *further = 0;
     return word >> kTagBits;
   };
-  if (code < kSizeNext) block.bytes = BytesOf(code);
+  if (code < kSizeNext) block.bytes = LiveBytesOf(code);
   if (code >= kSizeNext && code != kMarker) block.bytes = take(1);
   if (code == kSizeWide || code == kCode) block.bytes |= take(2) << (32 - kTagBits);
   if (block.holds_code && take(kCodeGranule) == kThreadStateId) {

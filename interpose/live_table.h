@@ -124,7 +124,7 @@ class LiveTable {
     constexpr uint64_t kNotHere = ~uint64_t{0} << 47 | 8;
     const uint64_t address = reinterpret_cast<uint64_t>(p);
     if (__builtin_expect((address & kNotHere) != 0, 0)) return nullptr;
-    return coarse_.flat() + Index(address);
+    return coarse_.flat() + LiveCoarseIndex(address);
   }
   static uint32_t Half(const void* p) { return reinterpret_cast<uintptr_t>(p) << 3 & kHalf; }
 
@@ -142,7 +142,7 @@ class LiveTable {
   MEMTRACE_HOT uint64_t Clear(uint32_t* slot, uint32_t word, const void* p) const {
     *slot = 0;
     const uint32_t code = CodeOf(word);
-    if (code != kSizeNext) return BytesOf(code);
+    if (code != kSizeNext) return LiveBytesOf(code);
     uint32_t* next = NextSlot(p);
     const uint32_t bytes = *next;
     *next = 0;
@@ -174,44 +174,38 @@ class LiveTable {
     if ((bytes & 7) == 0 && bytes <= kEights) return static_cast<uint32_t>(bytes + 400) >> 3;
     return kSizeNext;
   }
-  static uint32_t BytesOf(uint32_t code) { return code <= kExact + 1 ? code - 1 : code * 8 - 400; }
   bool NeedsSlow(uint64_t bytes) const { return bytes < slow_bytes_; }
   // A free of a block that is not in its coarse slot may be of one in a finer shadow.
   bool HasFiner() const { return fine_.used() || odd_.used(); }
 
   // CodeId of what a Python frame runs; kNoCodeId at least: not known.
   uint32_t FastCodeId(const char* p) const {
-    return IdOf(coarse_.flat()[Index(reinterpret_cast<uint64_t>(p) + kCodeGranule * kGranule)]);
+    return IdOf(
+        coarse_.flat()[LiveCoarseIndex(reinterpret_cast<uint64_t>(p) + kCodeGranule * kGranule)]);
   }
   static constexpr uint32_t kNoCodeId = 1u << 25;
   static constexpr size_t kDebugHeader = 16;  // of CPython's debugging allocators
 
-  static constexpr uint32_t kGranule = 32;
-  static constexpr uint32_t kSizeNext = 123;
+  // A reader from outside knows these as well.
+  static constexpr uint32_t kGranule = kLiveGranule;
+  static constexpr uint32_t kSizeNext = kLiveSizeNext;
 
  private:
-  static constexpr int kTagBits = 7;
+  static constexpr int kTagBits = kLiveTagBits;
   static constexpr uint64_t kMaxNext = (uint64_t{1} << (32 - kTagBits)) - 1;
   static constexpr uint32_t kCodeGranule = 3;  // holds the id
-  static constexpr uint32_t kHalf = 128;
-  static constexpr uint32_t kExact = 56;
+  static constexpr uint32_t kHalf = kLiveHalf;
+  static constexpr uint32_t kExact = kLiveExact;
   static constexpr uint32_t kEights = 576;
-  static constexpr uint32_t kSizeWide = 124;
-  static constexpr uint32_t kCode = 125;
-  static constexpr uint32_t kMarker = 126;
-  static constexpr uint32_t kId = 127;
+  static constexpr uint32_t kSizeWide = kLiveSizeWide;
+  static constexpr uint32_t kCode = kLiveCode;
+  static constexpr uint32_t kMarker = kLiveMarker;
+  static constexpr uint32_t kId = kLiveId;
   static constexpr uint32_t kThreadStateId = kNoCodeId - 1;  // in the place of a code object's
   static_assert((kEights + 400) / 8 < kSizeNext && kMaxSites <= 1u << 24);
-  // It is read from outside, too.
-  static_assert(kGranule == kLiveGranule && kTagBits == kLiveTagBits && kHalf == kLiveHalf);
-  static_assert(kSizeNext == kLiveSizeNext && kSizeWide == kLiveSizeWide && kCode == kLiveCode);
-  static_assert(kMarker == kLiveMarker && kId == kLiveId && kExact == kLiveExact);
 
   MEMTRACE_HOT uint32_t* NextSlot(const void* p) const {
-    return coarse_.flat() + Index(reinterpret_cast<uint64_t>(p) + kGranule);
-  }
-  MEMTRACE_HOT static uint64_t Index(uint64_t address) {
-    return address >> 6 | (address & 32) << 36;
+    return coarse_.flat() + LiveCoarseIndex(reinterpret_cast<uint64_t>(p) + kGranule);
   }
 
   static bool Starts(uint32_t word) { return CodeOf(word) != 0 && CodeOf(word) != kId; }

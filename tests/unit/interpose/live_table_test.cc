@@ -186,7 +186,7 @@ TEST(LiveTable, TheFastWayAgrees) {
       const uint32_t code = LiveTable::CodeOf(*slot);
       EXPECT_EQ(code, LiveTable::SizeCode(bytes));
       if (code != LiveTable::kSizeNext) {
-        EXPECT_EQ(LiveTable::BytesOf(code), bytes);
+        EXPECT_EQ(LiveBytesOf(code), bytes);
       }
       Table()->Take(p);
     }
