@@ -6,7 +6,7 @@
 
 #include "interpose/command_line.h"
 #include "interpose/fork.h"
-#include "interpose/mappings.h"
+#include "interpose/mapping_callers.h"
 #include "interpose/native.h"
 #include "interpose/os/os.h"
 #include "interpose/python/frames.h"
@@ -75,7 +75,7 @@ void StartRecording() {
   if (g_real.malloc == nullptr) ResolveReal();
   g_live_table.SetSharedGranules(!os::IsLibcFunction(reinterpret_cast<void*>(g_real.malloc)));
   InitNative();
-  InitMappings();
+  InitMappingCallers();
   InstallForkHandlers();
   h->magic.store(kRegionMagic, std::memory_order_release);
   gate->state.store(Gate::kOpen, std::memory_order_relaxed);

@@ -1,12 +1,11 @@
 #include "interpose/mappings.h"
 
 #include <errno.h>
-#include <string.h>
 
+#include "interpose/mapping_callers.h"
 #include "interpose/mapping_table.h"
 #include "interpose/os/os.h"
 #include "interpose/python/interpreter.h"
-#include "interpose/real.h"
 #include "interpose/recorder.h"
 #include "interpose/site_tree.h"
 #include "interpose/stack.h"
@@ -102,39 +101,6 @@ class Locked {
 // -------------------------------------------------------------------------------------------------
 // Who maps
 
-constinit os::Module g_allocator;  // where malloc comes from, if that is not libc
-
-bool Holds(const os::Module& module, uintptr_t address) {
-  return address - module.start < module.end - module.start;
-}
-
-// CPython's function that maps arenas, and since 3.11 the stacks of its frames: a short one, which
-// is called through a pointer. 1: not there.
-constinit std::atomic<uintptr_t> g_arenas{0};
-
-bool IsPythonArena(uintptr_t caller) {
-  constexpr uintptr_t kLongest = 128;
-  uintptr_t arenas = g_arenas.load(std::memory_order_relaxed);
-  if (arenas == 0) {
-    struct {
-      void* context;
-      void* (*map)(void*, size_t);
-      void (*unmap)(void*, void*, size_t);
-    } allocator = {};
-    auto* get = reinterpret_cast<void (*)(void*)>(python::Symbol("PyObject_GetArenaAllocator"));
-    if (get != nullptr) get(&allocator);
-    arenas = allocator.map != nullptr ? reinterpret_cast<uintptr_t>(allocator.map) : 1;
-    g_arenas.store(arenas, std::memory_order_relaxed);
-  }
-  return caller - arenas < kLongest;
-}
-
-// The unwinder maps memory for itself while it looks for a site.
-bool IsUnwinder(uintptr_t caller) {
-  os::Module module;
-  return os::FindModule(caller, &module) && strstr(module.path, "/libunwind") != nullptr;
-}
-
 // One call of the program's, or of an allocator's for its heap.
 class Event {
  public:
@@ -157,10 +123,9 @@ class Event {
   Thread* thread() const { return t_; }
 
   MappingKind KindFor(uintptr_t caller, Domain domain) const {
-    if (python::g_interpreter.Holds(caller)) {
-      if (inside_ || IsPythonArena(caller)) return MappingKind::kPythonAllocator;
-    } else if (inside_ || Holds(g_allocator, caller)) {
-      return MappingKind::kAllocator;
+    if (inside_ || IsAllocator(caller)) {
+      return python::g_interpreter.Holds(caller) ? MappingKind::kPythonAllocator
+                                                 : MappingKind::kAllocator;
     }
     return domain == Domain::kMmap ? MappingKind::kAnonymous : MappingKind::kFile;
   }
@@ -324,12 +289,6 @@ void Replace(Thread* t, const HookCall& call, MappingKind kind, uint64_t old, ui
 }
 
 }  // namespace
-
-void InitMappings() {
-  const auto* real = reinterpret_cast<const void*>(g_real.malloc);
-  if (real == nullptr || os::IsLibcFunction(real)) return;
-  os::FindModule(reinterpret_cast<uintptr_t>(real), &g_allocator);
-}
 
 uint64_t MappingAge() { return g_age.load(std::memory_order_acquire); }
 

@@ -32,9 +32,6 @@
 
 namespace memtrace {
 
-// Once, when recording starts and the real functions are known.
-void InitMappings();
-
 // To be taken before a system call that ends mappings: what is younger is not among them.
 uint64_t MappingAge();
 
