@@ -349,7 +349,9 @@ int g_data = 0;
 
 TEST_F(FramePointers, OnlyBehindACallIsAReturnAddress) {
   const uintptr_t pc = ReturnOf(__builtin_return_address(0));
-  uintptr_t frames[4] = {AddressOf(frames + 2), 0, 0, 0};
+  uintptr_t words[6] = {};  // what lies before the frames must not happen to be a call
+  uintptr_t* const frames = words + 2;
+  frames[0] = AddressOf(frames + 2);
   for (const uintptr_t other : {uintptr_t{7}, AddressOf(&g_data), AddressOf(frames), pc + 1,
                                 reinterpret_cast<uintptr_t>(&Leaf), ~uintptr_t{0}}) {
     frames[1] = other;
