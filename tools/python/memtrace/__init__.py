@@ -1,11 +1,11 @@
 """memtrace in a program: figures and snapshots of this process's own memory.
 
-The recording is done by ``libmemtrace.so``, which has to be in the process from its start:
+The recording is done by ``libmemtrace.so``, which is best in the process from its start:
 
     memtrace run python main.py
     LD_PRELOAD=/path/to/libmemtrace.so python main.py
 
-In such a process:
+In such a process, or after ``memtrace.start()`` in any other:
 
     import memtrace
 
@@ -33,11 +33,39 @@ __all__ = [
     "peak",
     "reset_peak",
     "snapshot",
+    "start",
+    "stop",
 ]
 
 
 class NotTracingError(RuntimeError):
     """This process is not being traced; the message says how to start it so that it is."""
+
+
+def start(quiet=False):
+    """Record from now on. In a process that was started without the library, it is loaded.
+
+    Then it sees what Python's allocators give out from now on: objects, and what extensions take
+    from them. It does not see what was allocated before, what C and C++ code gets from malloc by
+    itself (numpy's arrays among it), mappings, and programs that this one starts; forked children
+    are traced as well. One line on standard error says so, once, unless `quiet`. After `stop()` it
+    goes on; else, in a process that is traced already, it does nothing.
+
+    Raises NotTracingError when the library is missing or was switched off (MEMTRACE_DISABLE).
+    """
+    from . import _recording
+
+    _recording.start(quiet)
+
+
+def stop():
+    """Record no more allocations, of any thread, until `start()`; frees go on being counted.
+
+    What is recorded stays, and can be asked for. Where nothing is recorded, nothing happens.
+    """
+    from . import _recording
+
+    _recording.stop()
 
 
 def snapshot(path):

@@ -1,8 +1,8 @@
-"""The preloaded library's C functions (interpose/memtrace.h), called through ctypes.
+"""The library's C functions (interpose/memtrace.h), called through ctypes.
 
-The library is looked up among the symbols already in the process and never loaded from here: a
-library that arrives late would have missed every block allocated before it. The lookup is done
-once; its result, found or not, holds for the life of the process and in forked children.
+The library is looked up among the symbols already in the process and never loaded from here. The
+lookup is done once; its result, found or not, holds for the life of the process and in forked
+children, until memtrace.start() loads the library (`use`).
 """
 
 import os
@@ -11,7 +11,8 @@ from . import NotTracingError
 
 _HOW_TO_START = (
     "Start the program with `memtrace run python main.py`, or with "
-    "`LD_PRELOAD=/path/to/libmemtrace.so python main.py`."
+    "`LD_PRELOAD=/path/to/libmemtrace.so python main.py`; or call memtrace.start() in it, which "
+    "records from then on what Python allocates."
 )
 
 # Name in C, result, arguments; the types are given by their names in ctypes.
@@ -28,24 +29,36 @@ _SIGNATURES = (
 _functions = None
 
 
-def _load():
-    """The library's functions by name, or False when the library is not in this process."""
-    try:
-        import ctypes
-
-        process = ctypes.CDLL(None)
-    except (ImportError, OSError):
-        return False
+def _bind(ctypes, library):
+    """The library's functions by name, or False when they are not in it."""
     functions = {}
     for name, result, arguments in _SIGNATURES:
         try:
-            function = getattr(process, name)
+            function = getattr(library, name)
         except AttributeError:
             return False
         function.restype = getattr(ctypes, result)
         function.argtypes = [getattr(ctypes, argument) for argument in arguments]
         functions[name] = function
     return functions
+
+
+def _load():
+    """The functions of this process, or False when the library is not in it."""
+    try:
+        import ctypes
+
+        return _bind(ctypes, ctypes.CDLL(None))
+    except (ImportError, OSError):
+        return False
+
+
+def use(library):
+    """Take the functions of a library that was loaded late; calls let other threads run."""
+    global _functions
+    import ctypes
+
+    _functions = _bind(ctypes, ctypes.CDLL(library._name, handle=library._handle))
 
 
 def _library():
@@ -59,17 +72,22 @@ def _last_error(functions):
     return (functions["memtrace_last_error"]() or b"").decode("utf-8", "replace")
 
 
+def why_not():
+    """Why the library, which is there, does not trace this process."""
+    reason = _last_error(_library()) or "it was switched off or found no place for its figures"
+    return (
+        "libmemtrace.so is loaded but does not trace this process: {}. "
+        "`memtrace doctor` tells what is missing.".format(reason)
+    )
+
+
 def _tracing():
     """The library's functions; NotTracingError unless this process is being traced."""
     functions = _library()
     if not functions:
         raise NotTracingError("this process is not traced by memtrace. " + _HOW_TO_START)
     if not functions["memtrace_is_tracing"]():
-        reason = _last_error(functions) or "it was switched off or found no place for its figures"
-        raise NotTracingError(
-            "libmemtrace.so is loaded but does not trace this process: {}. "
-            "`memtrace doctor` tells what is missing.".format(reason)
-        )
+        raise NotTracingError(why_not())
     return functions
 
 
