@@ -57,6 +57,7 @@ void BuildApp(CLI::App& app, int* status) {
       "Example: memtrace compare before.mtr after.mtr --own --top 3\n"
       "Each command has its own help: memtrace COMMAND --help");
   RegisterRun(app, status);
+  RegisterPythonCommands(app);
   RegisterSnapshot(app, status);
   RegisterReport(app, status);
   RegisterCompare(app, status);
@@ -70,8 +71,9 @@ int RunApp(int argc, char** argv) {
   int status = 0;
   CLI::App app;
   try {
-    BuildApp(app, &status);
     std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    if (!arguments.empty() && IsPythonCommand(arguments[0])) return RunPythonCommand(arguments);
+    BuildApp(app, &status);
     DropRunSeparator(&arguments);
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     app.parse(std::move(arguments));

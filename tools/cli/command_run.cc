@@ -23,6 +23,7 @@
 #include "tools/cli/ledger_history.h"
 #include "tools/cli/library_path.h"
 #include "tools/cli/oom_watch.h"
+#include "tools/cli/python_package.h"
 #include "tools/cli/rss_history.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
@@ -53,10 +54,14 @@ struct RunOptions {
   bool unwind_check = false;
   bool exact_peak = false;
   bool no_args = false;
+  bool tracemalloc = false;
+  bool memory_profiler = false;
   bool no_summary = false;
   bool quiet = false;
   std::vector<std::string> program;
 };
+
+using Variables = std::vector<std::pair<std::string, std::string>>;
 
 bool Exists(const std::string& path) {
   struct stat info;
@@ -105,8 +110,7 @@ std::string DefaultOutput(const std::string& folder, const Process& process) {
 }
 
 // What the library is told of native stacks.
-void AddNativeVariables(const RunOptions& options,
-                        std::vector<std::pair<std::string, std::string>>* variables) {
+void AddNativeVariables(const RunOptions& options, Variables* variables) {
   if (!options.native && !options.native_interpreter && options.unwind.empty() &&
       !options.unwind_check) {
     return;
@@ -117,9 +121,39 @@ void AddNativeVariables(const RunOptions& options,
   if (options.unwind_check) variables->emplace_back("MEMTRACE_UNWIND_CHECK", "1");
 }
 
+// Under --tracemalloc the interpreter's own tracemalloc must not start: its stand-in is told what
+// the user has asked for.
+void TakeTracemallocRequest(std::vector<std::string>* program, Variables* variables) {
+  const char* variable = getenv("PYTHONTRACEMALLOC");
+  std::string frames = variable != nullptr ? variable : "";
+  unsetenv("PYTHONTRACEMALLOC");
+  const std::string option = TakeTracemallocOption(program);
+  if (!option.empty()) frames = option;
+  if (!frames.empty()) variables->emplace_back("MEMTRACE_TRACEMALLOC", frames);
+}
+
+// What Python programs find of memtrace's package. Programs run without it, too, unless it was
+// asked for by name.
+absl::Status AddPackage(RunOptions* options, Variables* variables) {
+  std::vector<std::string> stand_ins;
+  if (options->tracemalloc) stand_ins.push_back("tracemalloc");
+  if (options->memory_profiler) stand_ins.push_back("memory_profiler");
+  const absl::StatusOr<std::string> package = FindPackage();
+  const bool usable = package.ok() && package->find(':') == std::string::npos;
+  if (!usable && stand_ins.empty()) return absl::OkStatus();
+  if (!package.ok()) return package.status();
+  if (!usable) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        *package, ": PYTHONPATH cannot hold a path with colons; install memtrace elsewhere"));
+  }
+  if (options->tracemalloc) TakeTracemallocRequest(&options->program, variables);
+  variables->emplace_back("PYTHONPATH", PythonPath(*package, stand_ins));
+  return absl::OkStatus();
+}
+
 class Run {
  public:
-  explicit Run(const RunOptions& options) : options_(options) {}
+  explicit Run(RunOptions* options) : options_(*options) {}
   int Main();
 
  private:
@@ -130,9 +164,9 @@ class Run {
   void DescribeEnd(const ChildResult& child, Profile* profile) const;
   std::string Save(const Profile& profile);
 
-  const RunOptions& options_;
+  RunOptions& options_;
   std::string session_;
-  std::vector<std::pair<std::string, std::string>> variables_;
+  Variables variables_;
   RssHistory rss_;
   std::unique_ptr<EndedProcesses> ended_;
   std::unique_ptr<LedgerHistory> ledgers_;
@@ -169,7 +203,7 @@ absl::Status Run::Prepare() {
   if (options_.exact_peak) variables_.emplace_back("MEMTRACE_EXACT_PEAK", "1");
   if (options_.no_args) variables_.emplace_back("MEMTRACE_NO_ARGS", "1");
   if (options_.quiet) variables_.emplace_back("MEMTRACE_QUIET", "1");
-  return absl::OkStatus();
+  return AddPackage(&options_, &variables_);
 }
 
 int Run::Refuse(bool denied) const {
@@ -353,6 +387,12 @@ void RegisterRun(CLI::App& app, int* status) {
                     "at once");
   command->add_flag("--no-args", options->no_args,
                     "Do not record the program's arguments, which may hold secrets: its name only");
+  command->add_flag("--tracemalloc", options->tracemalloc,
+                    "Python programs that use tracemalloc get memtrace's figures from it, at a "
+                    "fraction of its cost");
+  command->add_flag("--memory-profiler", options->memory_profiler,
+                    "Python programs that use memory_profiler get memtrace's figures from it; it "
+                    "need not\nbe installed");
   command->add_flag("--no-summary", options->no_summary, "No summary at the end");
   command->add_flag("-q,--quiet", options->quiet, "No status line, no summary; errors only");
   command->prefix_command();
@@ -371,7 +411,7 @@ void RegisterRun(CLI::App& app, int* status) {
                    Printable(options->program[0]).c_str());
       *status = kUsage;
     } else {
-      *status = Run(*options).Main();
+      *status = Run(options.get()).Main();
     }
   });
 }

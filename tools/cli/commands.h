@@ -7,6 +7,8 @@
 #define MEMTRACE_TOOLS_CLI_COMMANDS_H_
 
 #include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
 
 namespace memtrace {
 
@@ -18,6 +20,12 @@ void RegisterList(CLI::App& app, int* status);
 void RegisterClean(CLI::App& app, int* status);
 void RegisterDoctor(CLI::App& app, int* status);
 void RegisterCompletion(CLI::App& app, int* status);
+
+// Commands of the Python package (lines, mprof): registered for help and completion alone, as their
+// arguments are Python's to read. `arguments`: the command and what follows it; returns the status.
+void RegisterPythonCommands(CLI::App& app);
+bool IsPythonCommand(const std::string& word);
+int RunPythonCommand(const std::vector<std::string>& arguments);
 
 }  // namespace memtrace
 

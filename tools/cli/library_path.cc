@@ -123,9 +123,18 @@ absl::StatusOr<std::string> FindLibrary() {
   }
   const std::string tool = ToolPath();
   const std::string folder = tool.substr(0, tool.rfind('/'));
+  // Build tree, install trees, Python packages: of this very version first, as several Pythons may
+  // share a folder for their commands.
   const std::vector<std::string> places = {
-      "/libmemtrace.so", "/../lib/memtrace/libmemtrace.so", "/../lib64/memtrace/libmemtrace.so",
-      "/../lib/*/memtrace/libmemtrace.so", "/../lib/libmemtrace.so"};
+      "/libmemtrace.so",
+      "/../lib/memtrace/libmemtrace.so",
+      "/../lib64/memtrace/libmemtrace.so",
+      "/../lib/*/memtrace/libmemtrace.so",
+      "/../lib/libmemtrace.so",
+      "/../lib*/python*/*-packages/memtrace_profiler-" MEMTRACE_VERSION
+      ".dist-info/../memtrace/libmemtrace.so",
+      "/../lib*/python*/*-packages/memtrace/libmemtrace.so",
+      "/../memtrace/libmemtrace.so"};
   for (const std::string& place : places) {
     const std::string found = FirstMatch(folder + place);
     if (!found.empty() && IsFile(found)) return Absolute(found);

@@ -8,8 +8,9 @@
 
 namespace memtrace {
 
-// Absolute path: MEMTRACE_LIBRARY if set; else beside this tool, in the build tree or in the
-// install tree (bin/memtrace and lib/…/memtrace/libmemtrace.so).
+// Absolute path: MEMTRACE_LIBRARY if set; else beside this tool, in the build tree, in the install
+// tree (bin/memtrace and lib/…/memtrace/libmemtrace.so), or in the Python package that the tool
+// came with (lib/python3.X/site-packages/memtrace).
 absl::StatusOr<std::string> FindLibrary();
 
 // Absolute path of this executable.
