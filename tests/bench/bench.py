@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import document
+import dropins
 import measure
 import recordings
 import regions
@@ -34,8 +35,8 @@ GATE_WORKLOAD = "objs"
 GATE_MEMTRACE_AT_MOST = 1.6
 GATE_TRACEMALLOC_AT_LEAST = 3.0
 
-RECORDINGS, REGIONS = "recordings", "regions"
-PARTS = (PROGRAMS, THREADS, PYPERFORMANCE, RECORDINGS, REGIONS)
+RECORDINGS, REGIONS, DROPINS = "recordings", "regions", "dropins"
+PARTS = (PROGRAMS, THREADS, PYPERFORMANCE, RECORDINGS, REGIONS, DROPINS)
 QUICK_PARTS = (PROGRAMS, THREADS, REGIONS)
 
 
@@ -52,6 +53,9 @@ def parse_arguments():
     parser.add_argument("--instructions", action="store_true", help="count them with perf as well")
     parser.add_argument(
         "--output", metavar="FILE", help="Markdown file; default: RESULTS.md if all"
+    )
+    parser.add_argument(
+        "--update", action="store_true", help="put what was measured into RESULTS.md, keep the rest"
     )
     for hidden in ("build", "python", "data"):  # given by the script
         parser.add_argument("--" + hidden, required=True, help=argparse.SUPPRESS)
@@ -212,6 +216,8 @@ def measure_all(options, setting, tracers):
         session.recordings = take_recordings(options, setting, programs, tracers)
     if REGIONS in options.parts:
         session.regions = regions.measure_regions(setting, options.runs)
+    if DROPINS in options.parts:
+        session.dropins = dropins.measure(setting, options.runs)
     if options.instructions:
         session.counts = instruction_counts(options, setting, chosen.get(PROGRAMS, ()), tracers)
     return session
@@ -234,7 +240,11 @@ def save(options, text, session):
     with open(log, "w") as file:
         runs = [run for results in session.results.values() for run in results.runs]
         json.dump([dataclasses.asdict(run) for run in runs], file, indent=1)
-    target = options.output or (os.path.join(HERE, "RESULTS.md") if options.whole else None)
+    results = os.path.join(HERE, "RESULTS.md")
+    target = options.output or (results if options.whole or options.update else None)
+    if options.update:
+        with open(results) as file:
+            text = document.merged(file.read(), session)
     if target:
         with open(target + ".new", "w") as file:
             file.write(text)

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 
+import dropins
 import recordings
 import targets
 from results import Results, markdown_table
@@ -25,6 +26,7 @@ class Session:
         self.recorded = {}  # workload -> memtrace's totals
         self.recordings = []
         self.regions = None
+        self.dropins = []  # rows
         self.counts = {}  # workload -> tool -> instructions, None: cannot be counted
 
     def everything(self):
@@ -131,10 +133,42 @@ def sections(session):
     yield "Opening a report of it", times
     if session.regions:
         yield "Large programs", session.regions.table()
+    yield "In the place of other tools", dropins.table(session.dropins)
     yield "What memtrace recorded", recorded_table(session.recorded)
     yield "Instructions in user space", counts_table(session)
     yield "Left out", "\n".join("- " + failure for failure in session.failures)
     yield "Tools", "\n".join(f"- {tracer.title}: {tracer.what}" for tracer in session.tracers)
+
+
+def merged(existing, session):
+    """The existing document with the sections that were measured now in their places.
+
+    Sections that speak of the whole session stay as they are; a new one goes before them.
+    """
+    whole = ("Targets", "What memtrace recorded", "Left out", "Tools")
+    head, *parts = existing.split("\n## ")
+    old = {part.split("\n", 1)[0]: part.split("\n", 1)[1].strip() for part in parts}
+    machine_line = f"Measured by itself: {machine(session.options)}, {session.options.runs} runs."
+    for heading, text in sections(session):
+        if not text or not heading or heading in whole:
+            continue
+        if heading not in old:
+            old = _before(old, whole[1], heading)
+        old[heading] = machine_line + "\n\n" + text.strip()
+    return (
+        "\n\n".join([head.strip(), *(f"## {name}\n\n{text}" for name, text in old.items())]) + "\n"
+    )
+
+
+def _before(sections, successor, heading):
+    """A copy of the dictionary with an empty section before another."""
+    copy = {}
+    for name, text in sections.items():
+        if name == successor:
+            copy[heading] = ""
+        copy[name] = text
+    copy.setdefault(heading, "")
+    return copy
 
 
 def write(session):
