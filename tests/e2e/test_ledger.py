@@ -130,6 +130,45 @@ def test_arenas_that_one_block_keeps(session, pythons, which):
     traced.finish()
 
 
+MAPS_ONCE = """
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+int main(void) {
+  char* memory = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 1;
+  memset(memory, 1, 8 << 20);
+  puts("READY");
+  fflush(stdout);
+  return getchar() != EOF;
+}
+"""
+
+
+def test_another_build_gives_no_names(session, tmp_path):
+    """The program's file is replaced while it runs: its lines would be another program's."""
+    program = tmp_path / "program"
+    source = tmp_path / "maps.c"
+    source.write_text(MAPS_ONCE)
+    harness.run(["gcc", "-O1", "-g", "-o", program, source])
+    traced = session.start([program])
+    traced.ready()
+
+    def names():
+        parts = session.report(traced.pid)["process"]["ledger"]["parts"]
+        (mapped,) = [part for part in parts if part["kind"] == "anonymous_mappings"]
+        assert mapped["size"] >= 8 * MIB
+        return [item["name"] for item in mapped["items"]]
+
+    line = MAPS_ONCE.splitlines().index(next(s for s in MAPS_ONCE.splitlines() if "mmap(" in s)) + 1
+    assert names()[0].endswith(f"maps.c:{line}"), names()
+    harness.run(["gcc", "-O0", "-g", "-o", tmp_path / "rebuilt", source])
+    (tmp_path / "rebuilt").rename(program)
+    assert re.fullmatch(r"program\+0x[0-9a-f]+", names()[0]), names()
+    traced.finish()
+
+
 def test_run_keeps_the_last_ledger_and_the_highest(session, tmp_path):
     """The process has ended when the report is made: its ledgers were taken while it ran."""
     program = tmp_path / "climb.py"

@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "tools/read/figures.h"
+#include "tools/read/module_list.h"
 #include "tools/read/section_view.h"
 #include "tools/read/stack_decoder.h"
 #include "tools/read/stack_merger.h"
@@ -20,8 +21,6 @@ namespace {
 
 constexpr uint32_t kMaxThreads = 1u << 16;  // Sample::thread has 16 bits
 constexpr int kMostArguments = 1 << 17;     // those beyond stay in one piece
-// Many modules may have one path, so their texts together may be more than there is in the file.
-constexpr size_t kPathBytes = 512;  // of a module, on average
 
 int64_t Nanos(uint64_t value) {
   return static_cast<int64_t>(std::min<uint64_t>(value, INT64_MAX / 4));
@@ -48,7 +47,7 @@ class Decoder {
 
  private:
   absl::Status ReadIdentity();
-  absl::Status ReadModules();
+  absl::Status ReadModuleList();
   absl::Status ReadThreads();
   void ReadLosses();
   void ReadTimeline();
@@ -100,35 +99,12 @@ absl::Status Decoder::ReadIdentity() {
   return absl::OkStatus();
 }
 
-absl::Status Decoder::ReadModules() {
-  const SectionView section(region_, kModules);
-  const uint64_t count = section.Count();
-  modules_.assign(1, Module());
-  uint64_t path_bytes = 0;
-  for (uint64_t id = 1; id < count; ++id) {
-    ModuleRecord record;
-    if (!section.Copy(id, &record)) return Damaged("the list of modules runs out of the file");
-    Module module;
-    if (record.path != 0) {
-      if (absl::Status s = Text(record.path, &module.path); !s.ok()) return s;
-      path_bytes += module.path.size();
-      if (path_bytes > count * kPathBytes + SectionView(region_, kStrings).Count()) {
-        return Damaged("the paths of its modules are longer than paths are");
-      }
-      if (record.build_id_bytes > sizeof(record.build_id)) {
-        return Damaged(
-            absl::StrFormat("module %d has a build-id of %d bytes", id, record.build_id_bytes));
-      }
-      module.build_id = absl::BytesToHexString(
-          absl::string_view(reinterpret_cast<const char*>(record.build_id), record.build_id_bytes));
-      module.start = record.start;
-      module.end = record.end;
-      module.bias = record.bias;
-      module.generation = record.generation;
-      process_.modules.push_back(module);
-    }
-    modules_.push_back(std::move(module));
-  }
+absl::Status Decoder::ReadModuleList() {
+  absl::StatusOr<std::vector<Module>> modules = ReadModules(region_);
+  if (!modules.ok()) return modules.status();
+  modules_ = *std::move(modules);
+  std::copy_if(modules_.begin(), modules_.end(), std::back_inserter(process_.modules),
+               [](const Module& module) { return !module.path.empty(); });
   return absl::OkStatus();
 }
 
@@ -256,7 +232,7 @@ absl::StatusOr<Profile> Decoder::Decode() {
   const int64_t taken = RealNanos();
   absl::StatusOr<Figures> figures = ReadFigures(region_);
   if (!figures.ok()) return figures.status();
-  for (auto step : {&Decoder::ReadIdentity, &Decoder::ReadModules, &Decoder::ReadThreads}) {
+  for (auto step : {&Decoder::ReadIdentity, &Decoder::ReadModuleList, &Decoder::ReadThreads}) {
     if (absl::Status s = (this->*step)(); !s.ok()) return s;
   }
   ReadLosses();

@@ -1,30 +1,22 @@
 #include "tools/read/place_names.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "tools/model/file_names.h"
+#include "tools/read/module_list.h"
 #include "tools/read/section_view.h"
 
 namespace memtrace {
 namespace {
 
-// Index = id of the region; what cannot be read has no path.
+// A list that cannot be read names nothing.
 std::vector<Module> ModulesOf(const RegionFile& region) {
-  const SectionView section(region, kModules);
-  std::vector<Module> modules(1);
-  for (uint64_t id = 1; id < section.Count(); ++id) {
-    ModuleRecord record = {};
-    Module module;
-    if (section.Copy(id, &record) && record.path != 0) {
-      if (auto path = ReadString(region, record.path); path.ok()) module.path = *path;
-      module.bias = record.bias;
-    }
-    modules.push_back(std::move(module));
-  }
-  return modules;
+  absl::StatusOr<std::vector<Module>> modules = ReadModules(region);
+  return modules.ok() ? *std::move(modules) : std::vector<Module>(1);
 }
-
-std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 }  // namespace
 
@@ -50,7 +42,7 @@ std::string PlaceNames::FrameName(const Frame& frame) const {
     absl::ConsumePrefix(&file, folder_);
     return absl::StrCat(file, ":", frame.line);
   }
-  const std::string module = BaseName(profile_.string(frame.module));
+  const absl::string_view module = BaseName(profile_.string(frame.module));
   const std::string& name = profile_.string(function.name);
   if (!name.empty()) return module.empty() ? name : absl::StrCat(module, "!", name);
   return absl::StrFormat("%s+0x%x", module, frame.address);
