@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/match.h"
-#include "absl/strings/string_view.h"
+#include "tools/model/file_names.h"
 
 namespace memtrace {
 namespace {
@@ -14,11 +14,10 @@ bool NoAccess(const Vma& vma) { return !vma.readable && !vma.writable && vma.ano
 
 bool IsRecorderFile(const Vma& vma, const AddressHints& hints) {
   if (hints.region_inode != 0 && vma.inode == hints.region_inode &&
-      absl::EndsWith(hints.region_path, vma.name.substr(vma.name.rfind('/') + 1))) {
+      absl::EndsWith(hints.region_path, BaseName(vma.name))) {
     return true;
   }
-  const absl::string_view name = vma.name;
-  return absl::StartsWith(name.substr(name.rfind('/') + 1), "libmemtrace.so");
+  return absl::StartsWith(BaseName(vma.name), "libmemtrace.so");
 }
 
 bool IsRecorderMemory(const Vma& vma) {

@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "tools/model/file_names.h"
 
 namespace memtrace {
 namespace {
@@ -53,7 +54,6 @@ std::vector<std::string> DebuginfodCaches() {
 }
 
 std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
-std::string NameOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 // The sum that .gnu_debuglink has: CRC-32 of the whole file.
 bool HasChecksum(const ElfFile& file, uint32_t expected) {
@@ -84,7 +84,7 @@ std::unique_ptr<ElfFile> DebugFiles::OpenModule(const Module& module) const {
   if (absolute) candidates.push_back(path);
   for (const std::string& folder : sources_.folders) {
     if (absolute) candidates.push_back(folder + path);
-    candidates.push_back(absl::StrCat(folder, "/", NameOf(path)));
+    candidates.push_back(absl::StrCat(folder, "/", BaseName(path)));
     candidates.push_back(BuildIdPath(folder, build_id, ""));
   }
   for (const std::string& cache : caches_) {
@@ -109,7 +109,7 @@ std::unique_ptr<ElfFile> DebugFiles::ByDebugLink(const ElfFile& file) const {
   const char* link = dwelf_elf_gnu_debuglink(file.elf(), &checksum);
   if (link == nullptr || *link == '\0') return nullptr;
   const std::string folder = FolderOf(file.path());
-  const std::string name = NameOf(link);
+  const absl::string_view name = BaseName(link);
   std::vector<std::string> candidates = {absl::StrCat(folder, "/", name),
                                          absl::StrCat(folder, "/.debug/", name)};
   for (const std::string& debug : folders_) {

@@ -1,7 +1,5 @@
 #include "tools/read/decode.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -10,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "tools/read/clock.h"
 #include "tools/read/figures.h"
 #include "tools/read/module_list.h"
 #include "tools/read/section_view.h"
@@ -24,18 +23,6 @@ constexpr int kMostArguments = 1 << 17;     // those beyond stay in one piece
 
 int64_t Nanos(uint64_t value) {
   return static_cast<int64_t>(std::min<uint64_t>(value, INT64_MAX / 4));
-}
-
-int64_t BootNanos() {
-  timespec now;
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
-}
-
-int64_t RealNanos() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
 }
 
 class Decoder {

@@ -1,11 +1,11 @@
 #include "tools/read/ledger.h"
 
 #include <sys/stat.h>
-#include <time.h>
 
 #include <algorithm>
 #include <memory>
 
+#include "tools/read/clock.h"
 #include "tools/read/figures.h"
 #include "tools/read/live_scan.h"
 #include "tools/read/mappings.h"
@@ -22,12 +22,6 @@ constexpr size_t kMostPins = 5;
 constexpr size_t kMostPinned = 100000;      // sites in pinned arenas
 constexpr uint64_t kOwnPages = 128 * 1024;  // glibc maps blocks from here on by themselves
 constexpr uint64_t kPinnedBelow = 4;        // an arena's size / its live bytes
-
-int64_t RealNanos() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
-}
 
 // What glibc takes for a block beyond its size: a header of 8 bytes, rounded up to 16, at least 32.
 uint64_t Overhead(uint64_t bytes) {

@@ -21,6 +21,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "core/places.h"
+#include "tools/model/file_names.h"
 #include "tools/read/figures.h"
 #include "tools/read/region_file.h"
 #include "tools/read/section_view.h"
@@ -54,11 +55,6 @@ std::vector<std::string> Names(const std::string& folder) {
   closedir(dir);
   std::sort(names.begin(), names.end());
   return names;
-}
-
-absl::string_view BaseName(absl::string_view path) {
-  const size_t slash = path.rfind('/');
-  return slash == absl::string_view::npos ? path : path.substr(slash + 1);
 }
 
 // Whether the process now runs another program than the one recorded: it went on by exec into one
