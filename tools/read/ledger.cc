@@ -9,7 +9,6 @@
 #include "tools/read/figures.h"
 #include "tools/read/live_scan.h"
 #include "tools/read/mappings.h"
-#include "tools/read/place_names.h"
 #include "tools/read/process_memory.h"
 #include "tools/read/section_view.h"
 #include "tools/read/smaps.h"
@@ -17,8 +16,6 @@
 namespace memtrace {
 namespace {
 
-constexpr size_t kMostItems = 5;
-constexpr size_t kMostPins = 5;
 constexpr size_t kMostPinned = 100000;      // sites in pinned arenas
 constexpr uint64_t kOwnPages = 128 * 1024;  // glibc maps blocks from here on by themselves
 constexpr uint64_t kPinnedBelow = 4;        // an arena's size / its live bytes
@@ -255,11 +252,8 @@ void LedgerTaker::Pool() {
 
 void LedgerTaker::AddPart(LedgerKind kind, int64_t bytes, std::vector<LedgerItem> items) {
   if (bytes == 0 && kind != LedgerKind::kUnexplained) return;
-  std::sort(items.begin(), items.end(),
-            [](const LedgerItem& a, const LedgerItem& b) { return a.bytes > b.bytes; });
   std::erase_if(items, [](const LedgerItem& item) { return item.bytes == 0; });
-  if (items.size() > kMostItems) items.resize(kMostItems);
-  raw_.ledger.parts.push_back({kind, bytes, std::move(items)});
+  raw_.ledger.parts.push_back({kind, bytes, LargestItems(std::move(items))});
 }
 
 void LedgerTaker::AddParts() {
@@ -310,51 +304,10 @@ absl::StatusOr<RawLedger> LedgerTaker::Take(bool locate) {
   return std::move(raw_);
 }
 
-// Bytes by place, as items.
-std::vector<LedgerItem> Named(const std::map<uint32_t, int64_t>& by_site, PlaceNames* names) {
-  std::map<std::string, int64_t> by_place;
-  for (const auto& [site, bytes] : by_site) by_place[names->OfSite(site)] += bytes;
-  std::vector<LedgerItem> items;
-  for (const auto& [place, bytes] : by_place) items.push_back({place, bytes});
-  std::sort(items.begin(), items.end(),
-            [](const LedgerItem& a, const LedgerItem& b) { return a.bytes > b.bytes; });
-  if (items.size() > kMostItems) items.resize(kMostItems);
-  return items;
-}
-
-std::vector<ArenaPin> NamedPins(const RawLedger& raw, PlaceNames* names) {
-  std::map<std::string, ArenaPin> by_place;
-  for (const auto& arena : raw.pinned) {
-    std::map<std::string, int64_t> here;
-    for (const auto& [site, bytes] : arena) here[names->OfSite(site)] += bytes;
-    for (const auto& [place, bytes] : here) {
-      ArenaPin& pin = by_place[place];
-      ++pin.arenas;
-      pin.bytes += bytes;
-    }
-  }
-  std::vector<ArenaPin> pins;
-  for (auto& [place, pin] : by_place) pins.push_back({place, pin.arenas, pin.bytes});
-  std::sort(pins.begin(), pins.end(), [](const ArenaPin& a, const ArenaPin& b) {
-    return std::pair(a.arenas, a.bytes) > std::pair(b.arenas, b.bytes);
-  });
-  if (pins.size() > kMostPins) pins.resize(kMostPins);
-  return pins;
-}
-
 }  // namespace
 
 absl::StatusOr<RawLedger> TakeLedger(const RegionFile& region, int32_t pid, bool locate) {
   return LedgerTaker(region, pid).Take(locate);
-}
-
-Ledger NamedLedger(const RegionFile& region, RawLedger raw, Symbolizer* symbolizer) {
-  PlaceNames names(region, symbolizer);
-  for (LedgerPart& part : raw.ledger.parts) {
-    if (part.kind == LedgerKind::kAnonymous) part.items = Named(raw.anonymous, &names);
-  }
-  raw.ledger.pins = NamedPins(raw, &names);
-  return std::move(raw.ledger);
 }
 
 Ledger ReadLedger(const RegionFile& region, int32_t pid, Symbolizer* symbolizer) {

@@ -42,6 +42,9 @@ struct RawLedger {
 // ledger. locate false: without a look at each block, which takes a second for 15 million.
 absl::StatusOr<RawLedger> TakeLedger(const RegionFile& region, int32_t pid, bool locate = true);
 
+// The few that a part is shown with, the largest first.
+std::vector<LedgerItem> LargestItems(std::vector<LedgerItem> items);
+
 // With the names of lines. Without a symbolizer native code is module and address.
 Ledger NamedLedger(const RegionFile& region, RawLedger raw, Symbolizer* symbolizer);
 
