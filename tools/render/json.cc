@@ -3,7 +3,11 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
 #include "tools/render/ledger_json.h"
 #include "tools/render/render.h"
 #include "tools/render/source_lines.h"
@@ -198,7 +202,24 @@ Json MomentJson(const LeakMoment& moment) {
 
 // File names need not be UTF-8; JSON must be.
 std::string Dump(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+// The document, whose "rows" are empty, with `count` rows. Their text is made one by one: all
+// stacks of a large program are gigabytes as objects.
+template <typename RowOf>
+std::string DumpWithRows(const Json& document, size_t count, const RowOf& row_of) {
+  const std::string text = Dump(document) + "\n";
+  if (count == 0) return text;
+  const std::string kNoRows = "\n  \"rows\": []";  // there is no line break in a string
+  const size_t at = text.find(kNoRows) + kNoRows.size() - 1;
+  std::string out = text.substr(0, at);
+  for (size_t i = 0; i < count; ++i) {
+    absl::StrAppend(&out, i == 0 ? "\n    " : ",\n    ",
+                    absl::StrReplaceAll(Dump(row_of(i)), {{"\n", "\n    "}}));
+  }
+  absl::StrAppend(&out, "\n  ", absl::string_view(text).substr(at));
+  return out;
 }
 
 }  // namespace
@@ -214,14 +235,12 @@ std::string RenderLeaksJson(const LeakInput& input) {
   for (const LeakMoment& moment : table.moments) json["snapshots"].push_back(MomentJson(moment));
   json["size_trend"] = TrendJson(table.total_bytes);
   json["count_trend"] = TrendJson(table.total_blocks);
-  SourceLines sources(*input.profile);
   json["rows"] = Json::array();
-  for (size_t i = 0; i < input.ShownRows(); ++i) {
-    json["rows"].push_back(LeakJson(table.rows[i], table.view.by, &sources));
-  }
   json["more_rows"] = table.rows.size() - input.ShownRows();
   json["stopped_rows"] = table.stopped;
-  return Dump(json);
+  SourceLines sources(*input.profile);
+  return DumpWithRows(json, input.ShownRows(),
+                      [&](size_t i) { return LeakJson(table.rows[i], table.view.by, &sources); });
 }
 
 std::string RenderJson(const RenderInput& input) {
@@ -236,13 +255,11 @@ std::string RenderJson(const RenderInput& input) {
     AddProfile(*input.old_profile, table.view.process, &old);
     json["old"] = std::move(old);
   }
-  SourceLines sources(*input.profile);
   json["rows"] = Json::array();
-  for (size_t i = 0; i < input.ShownRows(); ++i) {
-    json["rows"].push_back(RowJson(table.rows[i], table, &sources));
-  }
   json["more_rows"] = table.rows.size() - input.ShownRows();
-  return Dump(json);
+  SourceLines sources(*input.profile);
+  return DumpWithRows(json, input.ShownRows(),
+                      [&](size_t i) { return RowJson(table.rows[i], table, &sources); });
 }
 
 }  // namespace memtrace

@@ -255,6 +255,23 @@ TEST(RenderJson, OfTracebacksHoldsFramesInnermostFirst) {
   EXPECT_EQ(frames[1]["file"], "main.py");
 }
 
+// Rows are written one by one, into a document that has none.
+TEST(RenderJson, IsLaidOutAsOneDocument) {
+  for (GroupBy by : {GroupBy::kLine, GroupBy::kTraceback, GroupBy::kThread}) {
+    for (size_t top : {0, 1, 2}) {
+      View view;
+      view.by = by;
+      const std::string text = Report(RandomProfile(7), view, Format::kJson, top);
+      EXPECT_EQ(nlohmann::ordered_json::parse(text).dump(2) + "\n", text);
+    }
+  }
+  View view;
+  view.include = {"nowhere"};
+  const std::string text = Report(SmallProfile(), view, Format::kJson);
+  EXPECT_EQ(Json::parse(text)["rows"].size(), 0u);
+  EXPECT_EQ(nlohmann::ordered_json::parse(text).dump(2) + "\n", text);
+}
+
 TEST(RenderJson, IsValidWhateverTheNames) {
   for (uint32_t seed = 0; seed < 5; ++seed) {
     for (GroupBy by : {GroupBy::kLine, GroupBy::kTraceback, GroupBy::kThread}) {
