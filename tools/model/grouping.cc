@@ -58,6 +58,17 @@ class Walker {
     }
   }
 
+  // Once all samples are in. Rows of stacks get their frames now, if they have any figure to show:
+  // most of a program's stacks are of memory that is gone, and a stack has a hundred frames.
+  void Finish() {
+    for (const auto& [stack, row] : row_of_stack_) {
+      Row& filled = grouping_->rows_[row];
+      if (filled.domains == 0 || !filled.frames.empty()) continue;
+      EachPlaceOf(stack, [&](const StackPlace& place) { filled.frames.push_back(place.place); });
+      filled.frames.shrink_to_fit();
+    }
+  }
+
   void Add(const Sample& sample) {
     AddToWhole(sample);
     if (!IsShown(sample.domain)) return;
@@ -172,24 +183,26 @@ class Walker {
     return known;
   }
 
+  // Innermost first: the stack of a node, with `own` as much of it as counts.
+  template <typename F>
+  void EachPlaceOf(Key stack, const F& visit) {
+    const auto [process, node] = stack;
+    for (NodeId n = node; n != 0; n = profile_.node(n).parent) {
+      const FrameId id = profile_.node(n).frame;
+      if (!view_.own || places_.Counts(process, id)) visit(PlaceInStack(process, id));
+    }
+  }
+
   uint32_t RowOfStack(const Sample& sample, FrameId frame) {
     // Without a frame in the stack that counts, the native caller is all of it.
     const bool from_caller = frame != 0 && frame == sample.caller;
     if (frame == 0 || from_caller) return RowOfFrame(sample.process, frame);
     auto [it, fresh] = row_of_stack_.try_emplace(Key(sample.process, sample.node), kNoRow);
     if (!fresh) return it->second;
-    std::vector<PlaceRef> places;
     numbers_.clear();
-    for (NodeId n = sample.node; n != 0; n = profile_.node(n).parent) {
-      const FrameId id = profile_.node(n).frame;
-      if (view_.own && !places_.Counts(sample.process, id)) continue;
-      const StackPlace& place = PlaceInStack(sample.process, id);
-      numbers_.push_back(place.number);
-      places.push_back(place.place);
-    }
-    places.shrink_to_fit();
-    it->second = grouping_->RowFor(absl::StrCat("stack:", grouping_->NumberOfStack(numbers_)),
-                                   std::move(places), "");
+    EachPlaceOf(it->first, [&](const StackPlace& place) { numbers_.push_back(place.number); });
+    it->second =
+        grouping_->RowFor(absl::StrCat("stack:", grouping_->NumberOfStack(numbers_)), {}, "");
     return it->second;
   }
 
@@ -283,6 +296,7 @@ void Grouping::AddProcesses(const Profile& profile, const std::vector<uint32_t>&
   for (const Sample& sample : profile.samples()) {
     if (sample.process < wanted.size() && wanted[sample.process]) walker.Add(sample);
   }
+  walker.Finish();
   if (!HasMembers(view_)) return;
   for (uint32_t i : picked) {
     const Process& process = profile.processes[i];
