@@ -213,6 +213,36 @@ Table WithReadableKeys(Table table) {
   return table;
 }
 
+// A block of one stack, live or gone.
+Profile OneStack(int64_t live_bytes) {
+  Profile profile;
+  profile.processes.push_back(PythonProcess(1, "/home/me/app"));
+  Sample sample;
+  sample.domain = Domain::kPythonObj;
+  sample.node = Stack(&profile, {PythonFrame(&profile, "/home/me/app/main.py", "main", 9),
+                                 PythonFrame(&profile, "/home/me/app/main.py", "make", 4)});
+  sample.values.alloc_objects = 1;
+  sample.values.alloc_bytes = 100;
+  sample.values.inuse_objects = live_bytes != 0;
+  sample.values.inuse_bytes = live_bytes;
+  profile.AddSample(sample);
+  return profile;
+}
+
+// The other profile, where its blocks are gone, is read first or last.
+TEST(Compare, StacksHaveTheirFramesWhicheverProfileHasThemLive) {
+  View view;
+  view.by = GroupBy::kTraceback;
+  for (const auto& [before, after] : {std::pair(100, 0), std::pair(0, 100), std::pair(50, 100)}) {
+    const Table table = Compared(OneStack(before), OneStack(after), view);
+    ASSERT_EQ(table.rows.size(), 1u) << before;
+    ASSERT_EQ(table.rows[0].frames.size(), 2u) << before;
+    EXPECT_EQ(table.rows[0].frames[0]->line, 4);
+    EXPECT_EQ(table.rows[0].frames[1]->line, 9);
+  }
+  EXPECT_TRUE(Aggregated(OneStack(0), view).rows.empty());
+}
+
 TEST(Compare, TurnedRoundIsItsNegative) {
   for (uint32_t seed = 0; seed < 10; ++seed) {
     const Profile a = RandomProfile(seed), b = RandomProfile(seed + 100);
