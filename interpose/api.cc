@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,11 +70,13 @@ bool FindTool(char* out, size_t bytes) {
   char* slash = strrchr(folder, '/');
   if (slash == nullptr) return false;
   *slash = 0;
-  // Build tree; then install trees: lib/memtrace, lib/<system>/memtrace.
-  for (const char* place :
-       {"memtrace", "../../bin/memtrace", "../../../bin/memtrace", "../bin/memtrace"}) {
+  // Build tree; then install trees: lib/memtrace, lib/<system>/memtrace, and a Python package's:
+  // lib/python3.X/site-packages/memtrace.
+  for (const char* place : {"memtrace", "../../bin/memtrace", "../../../bin/memtrace",
+                            "../bin/memtrace", "../../../../bin/memtrace"}) {
     snprintf(out, bytes, "%s/%s", folder, place);
-    if (access(out, X_OK) == 0) return true;
+    struct stat info;
+    if (stat(out, &info) == 0 && S_ISREG(info.st_mode) && access(out, X_OK) == 0) return true;
   }
   return false;
 }

@@ -3,7 +3,7 @@
 packages_build=(
   cmake ninja-build g++ pkg-config git
   libunwind-dev libabsl-dev libboost-dev libboost-stacktrace-dev
-  libprotobuf-dev protobuf-compiler zlib1g-dev libdw-dev
+  libprotobuf-dev protobuf-compiler zlib1g-dev libdw-dev libbz2-dev
   libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev
 )
 packages_python=(python3 python3-venv)
