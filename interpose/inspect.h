@@ -142,6 +142,9 @@ MEMTRACE_API void memtrace_nodes(const uint32_t* ids, uint64_t count, memtrace_n
 /* UTF-8, not terminated, valid for ever; "" for what is no string. */
 MEMTRACE_API const char* memtrace_string(uint32_t id, uint32_t* bytes);
 
+/* 1: the site is of that generation or a later one. */
+MEMTRACE_API int memtrace_is_since(uint32_t site, int64_t generation);
+
 #ifdef __cplusplus
 }
 #endif

@@ -103,6 +103,7 @@ _SIGNATURES = (
     ("sites", None, (POINTER(c_uint32), c_uint64, POINTER(Site))),
     ("nodes", None, (POINTER(c_uint32), c_uint64, POINTER(Node))),
     ("string", POINTER(ctypes.c_char), (c_uint32, POINTER(c_uint32))),
+    ("is_since", c_int, (c_uint32, c_int64)),
 )
 
 
