@@ -46,13 +46,13 @@ def first_part():
         bytes(3000),
     ]
     kept["text"] = "x" * 10000 + "é" * 500
-    kept["objects"] = [Slotted() for _ in range(300)]
+    kept["objects"] = [Slotted() for _ in range(100)]
     kept["zero"] = [bytearray() for _ in range(20)]
     for n in range(10):
         kept[n] = middle(500 + n)
     kept["deep"] = deep(40, 7777)
-    kept["set"] = set(range(1000, 3000))
-    kept["dict"] = {n: None for n in range(1000, 2000)}
+    kept["set"] = set(range(1000, 1300))
+    kept["dict"] = {n: None for n in range(1000, 1300)}
     exec(compile("made = bytes(4321)", "<made>", "exec"), kept)
     return kept
 
@@ -160,7 +160,7 @@ for by, cumulative in VIEWS:
 
 LINES = sorted({(s.traceback[0].filename, s.traceback[0].lineno) for s in new.statistics("lineno")})
 pick = random.Random(7)
-for number in range(150):
+for number in range(60):
     by, cumulative = VIEWS[number % len(VIEWS)]
     filters = random_filters(pick)
     some = new.filter_traces(filters).filter_traces(random_filters(pick))
