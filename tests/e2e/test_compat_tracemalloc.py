@@ -311,6 +311,32 @@ def test_stand_in_in_children_and_without_the_library(session, python):
     assert switched_off.stdout == alone.stdout and line in switched_off.stderr
 
 
+LATE = """\
+from memtrace.compat import tracemalloc
+before = bytes(3000000)
+tracemalloc.start(5)
+kept = [bytes(2000 + n) for n in range(10)]
+first = tracemalloc.take_snapshot()
+kept += [bytes(500000)]
+for row in tracemalloc.take_snapshot().compare_to(first, "lineno")[:2]:
+    print(row.traceback[0].lineno, row.size, row.size_diff, row.count_diff)
+print(tracemalloc.get_object_traceback(kept[-1]), tracemalloc.get_object_traceback(before))
+"""
+
+
+def test_started_late(session, python):
+    """In a process without the library, start() loads it; what it cannot see, it says."""
+    path = session.work_dir / "late.py"
+    path.write_text(LATE)
+    env = dict(harness.clean_environment(), PYTHONPATH=str(PACKAGE_ROOT))
+    done = harness.run([python, path], env=dict(env, MEMTRACE_DIR=str(session.regions_dir)))
+    rows = done.stdout.splitlines()
+    assert rows[0].split()[0] == "6" and int(rows[0].split()[2]) >= 500033
+    assert rows[1].split()[0] == "4" and int(rows[1].split()[1]) >= sum(range(2033, 2043))
+    assert rows[2] == f"{path}:6 None"
+    assert done.stderr.startswith("memtrace: ") and done.stderr.count("\n") == 1
+
+
 # Lists of one dimension and of two; numpy asks for two words of each for shape and strides.
 NUMPY = """\
 import json, numpy
