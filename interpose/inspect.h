@@ -144,6 +144,12 @@ MEMTRACE_API const char* memtrace_string(uint32_t id, uint32_t* bytes);
 
 /* 1: the site is of that generation or a later one. */
 MEMTRACE_API int memtrace_is_since(uint32_t site, int64_t generation);
+/* -------------------------------------------------------------------------------------------------
+ * Objects. The words (8 bytes each) that lie `offset` bytes after the addresses; 0 where an address
+ * is 0. Every other address must be readable there: of an object that the caller holds.
+ */
+MEMTRACE_API void memtrace_read_words(const uint64_t* addresses, uint64_t count, int64_t offset,
+                                      uint64_t* words);
 
 #ifdef __cplusplus
 }

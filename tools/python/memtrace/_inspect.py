@@ -104,6 +104,7 @@ _SIGNATURES = (
     ("nodes", None, (POINTER(c_uint32), c_uint64, POINTER(Node))),
     ("string", POINTER(ctypes.c_char), (c_uint32, POINTER(c_uint32))),
     ("is_since", c_int, (c_uint32, c_int64)),
+    ("read_words", None, (POINTER(c_uint64), c_uint64, c_int64, POINTER(c_uint64))),
 )
 
 
