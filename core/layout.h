@@ -130,12 +130,20 @@ struct CodeRecord {
   uint32_t filename;  // string; stored last, nonzero
 };
 
-enum class FrameKind : uint32_t { kNone = 0, kPython = 1, kNative = 2, kEvaluation = 3 };
+enum class FrameKind : uint32_t {
+  kNone = 0,
+  kPython = 1,
+  kNative = 2,
+  kEvaluation = 3,
+  kLabel = 4,
+};
 
 // What a stack is made of. kPython: owner = code id, line = source line (0: none).
 // kNative: owner = module id (0: not in any module), address = offset from the module's load bias,
 // or the plain address when there is no module.
 // kEvaluation (owner 0): where the two stacks of a thread meet, see kFlagNativeStacks.
+// kLabel: owner = string id of a name that the program has given to the work of the frames inside
+// of it. Not shown as a frame: a block has all labels of its Python stack, "outer/inner".
 struct FrameRecord {
   uint64_t address;
   uint32_t line;
@@ -345,6 +353,8 @@ enum RegionFlag : uint32_t {
   // one stack is that of the other, and the two can be merged.
   kFlagNativeStacks = 1u << 5,
   kFlagInterpreterFrames = 1u << 6,  // native stacks have the interpreter's own frames, too
+  kFlagLabels = 1u << 7,             // there are frames of kind kLabel
+  kFlagLabelsLost = 1u << 8,         // so many frames had labels at once that some got none
 };
 
 enum class ProcessEnd : uint32_t {

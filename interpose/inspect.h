@@ -150,6 +150,24 @@ MEMTRACE_API int memtrace_is_since(uint32_t site, int64_t generation);
  */
 MEMTRACE_API void memtrace_read_words(const uint64_t* addresses, uint64_t count, int64_t offset,
                                       uint64_t* words);
+/* -------------------------------------------------------------------------------------------------
+ * Labels: names for parts of the program's work (interpose/labels.h). A label belongs to a Python
+ * frame; what is allocated in that frame, and in those that it calls, has it.
+ */
+
+/* The label of that name (UTF-8; longer ones are cut to 255 bytes), for ever. 0: not tracing, no
+ * name, or no room. */
+MEMTRACE_API uint32_t memtrace_label(const char* name);
+
+/* The frame `depth` calls out from the innermost one of this thread (0: that one) begins to have
+ * the label, inside of those it has, or ends having it. 1: done. 0: not possible, or it had none of
+ * that name; then `stray` ends one that another frame got from this thread. */
+MEMTRACE_API int memtrace_label_enter(uint32_t label, int depth);
+MEMTRACE_API int memtrace_label_exit(uint32_t label, int depth, int stray);
+
+/* Frames of this source file (contextlib's), and those that they call, pass labels on to their
+ * callers. */
+MEMTRACE_API void memtrace_label_through(const char* filename);
 
 #ifdef __cplusplus
 }

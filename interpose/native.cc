@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "interpose/labels.h"
 #include "interpose/os/os.h"
 #include "interpose/python/frames.h"
 #include "interpose/python/interpreter.h"
@@ -101,6 +102,7 @@ void InitNative() {
   g_evaluation_frame = InternFrame(FrameKind::kEvaluation, 0, 0, 0);
   g_native = g_evaluation_frame != 0 && InitNativeNodes();
   if (!g_native) return;
+  g_frame_marks.fetch_or(kMarksEvaluations, std::memory_order_relaxed);
   g_region.header()->flags |= kFlagNativeStacks;
   if (g_show_interpreter) g_region.header()->flags |= kFlagInterpreterFrames;
   SetMethod(g_backend != nullptr ? g_backend->name : kIncremental);

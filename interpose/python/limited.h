@@ -14,15 +14,29 @@
 namespace memtrace::python {
 
 // The innermost g_depth frames only: looked up anew each time, the cache does the rest. Of the kept
-// frames' places the first g_depth are used, for what is known of a frame.
+// frames' places the first g_depth are used, for what is known of a frame. Labels of frames farther
+// out are kept: the innermost ones, directly under the root.
 
 inline constinit uint32_t g_depth = 0;
+
+// The node for the labels of these frames.
+template <const Layout& L>
+uint32_t OuterLabels(const char* frame) {
+  const char* labelled[kMaxLabelsOfFrame];
+  int n = 0;
+  for (; frame != nullptr && n < kMaxLabelsOfFrame; frame = Frames<L>::Previous(frame)) {
+    if (LabelNode(0, frame, Frames<L>::Code(frame)) != 0) labelled[n++] = frame;
+  }
+  uint32_t node = 0;
+  while (n-- > 0) node = LabelNode(node, labelled[n], Frames<L>::Code(labelled[n]));
+  return node;
+}
 
 template <const Layout& L>
 uint32_t Innermost(Thread* t, const char* tstate) {
   uint32_t n = 0;
-  for (const char* frame = Frames<L>::Innermost(tstate); frame != nullptr && n < g_depth;
-       frame = Frames<L>::Previous(frame)) {
+  const char* frame = Frames<L>::Innermost(tstate);
+  for (; frame != nullptr && n < g_depth; frame = Frames<L>::Previous(frame)) {
     if (Frames<L>::IsShim(frame)) continue;
     // An incomplete frame would use up the depth without being shown.
     const char* code = Frames<L>::Code(frame);
@@ -32,6 +46,8 @@ uint32_t Innermost(Thread* t, const char* tstate) {
     }
     t->fresh[n++] = frame;
   }
+  const bool labels = (g_frame_marks.load(std::memory_order_relaxed) & ~kMarksEvaluations) != 0;
+  t->info[0].node = __builtin_expect(labels, 0) ? OuterLabels<L>(frame) : 0;
   return n;
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "interpose/labels.h"
 #include "interpose/native.h"
 #include "interpose/python/capture.h"
 #include "interpose/python/code.h"
@@ -16,10 +17,14 @@
 
 namespace memtrace::python {
 
-// The node under which the frame's own is: with native stacks, evaluations are marked.
+// The node under which the frame's own is: labels are marked, and with native stacks, evaluations.
 template <const Layout& L>
 inline uint32_t ParentOf(uint32_t node, const char* frame) {
-  return g_native && Frames<L>::IsEntry(frame) ? EvaluationNode(node) : node;
+  const uint32_t marks = g_frame_marks.load(std::memory_order_relaxed);
+  if (__builtin_expect(marks == 0, 1)) return node;
+  if ((marks & ~kMarksEvaluations) != 0) node = LabelNode(node, frame, Frames<L>::Code(frame));
+  const bool evaluation = (marks & kMarksEvaluations) != 0 && Frames<L>::IsEntry(frame);
+  return evaluation ? EvaluationNode(node) : node;
 }
 // Of a frame that is not shown.
 template <const Layout& L>
