@@ -11,8 +11,9 @@
 namespace memtrace {
 namespace {
 
-const std::vector<std::string> kGroupNames = {"lineno", "filename", "function", "traceback",
-                                              "domain", "thread",   "process",  "module"};
+const std::vector<std::string> kGroupNames = {"lineno",    "filename", "function",
+                                              "traceback", "domain",   "thread",
+                                              "process",   "module",   "label"};
 const std::vector<std::string> kMetricNames = {"now", "peak", "total", "temporary"};
 const std::vector<std::string> kFormatNames = {"text", "json", "csv", "markdown", "tracemalloc"};
 const std::vector<std::string> kColorNames = {"auto", "always", "never"};
@@ -70,6 +71,10 @@ void AddViewOptions(CLI::App* command, ViewOptions* options) {
       ->type_name("GLOB");
   Repeatable(command->add_option("--exclude", options->exclude, "No files that match the pattern"))
       ->type_name("GLOB");
+  Repeatable(command->add_option("--label", options->labels,
+                                 "Only what the program labels so (with memtrace.label(...)), and\n"
+                                 "what is labelled inside of it; '(no label)': only the rest"))
+      ->type_name("GLOB");
   Repeatable(command->add_option("--map", options->mappings,
                                  "Take paths that begin with OLD as if they began with NEW"))
       ->type_name("OLD=NEW");
@@ -95,6 +100,7 @@ absl::StatusOr<View> ViewFrom(const ViewOptions& options) {
   view.cumulative = options.cumulative;
   view.include = options.include;
   view.exclude = options.exclude;
+  view.labels = options.labels;
   view.process = options.process;
   for (const std::string& name : options.domains) view.domains.push_back(DomainFromName(name));
   for (const std::string& text : options.mappings) {

@@ -22,6 +22,7 @@ struct ViewOptions {
   std::vector<std::string> domains;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
+  std::vector<std::string> labels;
   bool own = false;
   bool cumulative = false;
   std::string format = "text";

@@ -34,7 +34,17 @@
 
 namespace memtrace {
 
-enum class GroupBy { kLine, kFile, kFunction, kTraceback, kDomain, kThread, kProcess, kModule };
+enum class GroupBy {
+  kLine,
+  kFile,
+  kFunction,
+  kTraceback,
+  kDomain,
+  kThread,
+  kProcess,
+  kModule,
+  kLabel
+};
 enum class Metric { kNow, kPeak, kTotal, kTemporary };
 
 struct View {
@@ -46,6 +56,7 @@ struct View {
   std::vector<Domain> domains;       // empty: all of memory
   std::vector<std::string> include;  // glob patterns over files; empty: all
   std::vector<std::string> exclude;
+  std::vector<std::string> labels;  // glob patterns over labels and those they are in; empty: all
   std::vector<PathMapping> mappings;
   std::string process;  // pid or name; "": all
 };

@@ -1,5 +1,7 @@
 #include "tools/model/grouping.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -13,6 +15,16 @@ namespace memtrace {
 namespace {
 
 constexpr uint32_t kNoRow = UINT32_MAX;
+
+// "load" means what is labelled "load/parse", too.
+bool MatchesLabel(const std::string& pattern, const std::string& label) {
+  for (size_t end = label.find('/'); end != std::string::npos; end = label.find('/', end + 1)) {
+    if (fnmatch(pattern.c_str(), label.substr(0, end).c_str(), FNM_NOESCAPE) == 0) return true;
+  }
+  return fnmatch(pattern.c_str(), label.c_str(), FNM_NOESCAPE) == 0;
+}
+
+constexpr char kNoLabel[] = "(no label)";
 
 std::string ThreadLabel(const Thread& thread) {
   const std::string name = thread.name.empty() ? "(unnamed)" : thread.name;
@@ -73,7 +85,7 @@ class Walker {
     AddToWhole(sample);
     if (!IsShown(sample.domain)) return;
     const FrameId frame = places_.FrameOf(sample);
-    if (!places_.PassesFiles(sample.process, frame)) return;
+    if (!places_.PassesFiles(sample.process, frame) || !PassesLabels(sample.label)) return;
     AddToSelected(sample);
     switch (view_.by) {
       case GroupBy::kLine:
@@ -93,6 +105,9 @@ class Walker {
       case GroupBy::kModule:
         return grouping_->AddTo(RowOfModule(sample.process, places_.ModuleFrameOf(sample)), sample,
                                 column_);
+      case GroupBy::kLabel:
+        return AddLabelled(sample, absl::StrCat("label:", profile_.string(sample.label)),
+                           LabelText(sample.label));
     }
   }
 
@@ -206,6 +221,21 @@ class Walker {
     return it->second;
   }
 
+  std::string LabelText(StringId label) const {
+    return label == 0 ? kNoLabel : profile_.string(label);
+  }
+
+  bool PassesLabels(StringId label) {
+    if (view_.labels.empty()) return true;
+    auto [it, fresh] = passes_labels_.try_emplace(label, false);
+    if (fresh) {
+      const std::string text = LabelText(label);
+      it->second = std::any_of(view_.labels.begin(), view_.labels.end(),
+                               [&](const auto& pattern) { return MatchesLabel(pattern, text); });
+    }
+    return it->second;
+  }
+
   void AddLabelled(const Sample& sample, std::string key, std::string label) {
     grouping_->AddTo(grouping_->RowFor(std::move(key), {}, std::move(label)), sample, column_);
   }
@@ -252,6 +282,7 @@ class Walker {
   uint32_t selected_ = 0;
   uint32_t whole_ = 0;
   std::vector<uint32_t> numbers_;  // kept for its memory
+  absl::flat_hash_map<StringId, bool> passes_labels_;
   absl::flat_hash_map<Key, uint32_t> row_of_frame_;
   absl::flat_hash_map<Key, uint32_t> row_of_stack_;
   absl::flat_hash_map<Key, StackPlace> stack_places_;
@@ -262,7 +293,8 @@ class Walker {
 
 // Members of groups have no lines of their own: only a table by process, of all files, has them.
 bool HasMembers(const View& view) {
-  return view.by == GroupBy::kProcess && view.include.empty() && view.exclude.empty();
+  return view.by == GroupBy::kProcess && view.include.empty() && view.exclude.empty() &&
+         view.labels.empty();
 }
 
 absl::Status CheckMembers(const Profile& profile, const View& view,

@@ -99,8 +99,8 @@ NodeId Profile::InternNode(NodeId parent, FrameId frame) {
 }
 
 void Profile::AddSample(const Sample& sample) {
-  const SampleKey key{sample.node, sample.caller, sample.process, sample.thread,
-                      static_cast<uint8_t>(sample.domain)};
+  const SampleKey key{sample.node,  sample.caller, sample.process,
+                      sample.label, sample.thread, static_cast<uint8_t>(sample.domain)};
   auto [it, fresh] = sample_ids_.try_emplace(key, static_cast<uint32_t>(samples_.size()));
   if (fresh) {
     samples_.push_back(sample);
@@ -131,6 +131,7 @@ void Profile::CopySamples(const Profile& other, Change change) {
   for (Sample sample : other.samples_) {
     sample.node = nodes[sample.node];
     sample.caller = frames[sample.caller];
+    sample.label = strings[sample.label];
     change(&sample);
     AddSample(sample);
   }

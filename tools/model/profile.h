@@ -1,13 +1,13 @@
 // The profile model: what every report, comparison and file is made of.
 //
-// A Profile is a set of samples. A sample is (stack, domain, thread, process) with eight figures;
-// it owns nothing else. Stacks are nodes of one tree, so common outer frames are stored once.
-// Strings, functions, frames and nodes are interned: two equal ones have the same id, and id 0 is
-// "none".
+// A Profile is a set of samples. A sample is (stack, domain, thread, process, label) with eight
+// figures; it owns nothing else. Stacks are nodes of one tree, so common outer frames are stored
+// once. Strings, functions, frames and nodes are interned: two equal ones have the same id, and id
+// 0 is "none".
 //
 // Invariants
 //  1. nodes[i].parent < i; node 0 is the empty stack.
-//  2. No two samples have the same key (node, domain, thread, process): AddSample merges.
+//  2. No two samples have the same key (all but the figures): AddSample merges.
 //  3. Totals are always computed from the samples, never stored beside them.
 //
 // Units: bytes and block counts, signed (a difference of profiles is a profile too).
@@ -78,6 +78,7 @@ struct Sample {
   Domain domain = Domain::kNone;
   uint16_t thread = 0;   // index in Process::threads
   uint32_t process = 0;  // index in Profile::processes
+  StringId label = 0;    // names that the program gave to its work, "outer/inner"; 0: none
   Values values;
 };
 
@@ -223,15 +224,16 @@ class Profile {
     NodeId node;
     FrameId caller;
     uint32_t process;
+    StringId label;
     uint16_t thread;
     uint8_t domain;
     bool operator==(const SampleKey& o) const {
-      return std::tie(node, caller, process, thread, domain) ==
-             std::tie(o.node, o.caller, o.process, o.thread, o.domain);
+      return std::tie(node, caller, process, label, thread, domain) ==
+             std::tie(o.node, o.caller, o.process, o.label, o.thread, o.domain);
     }
     template <typename H>
     friend H AbslHashValue(H h, const SampleKey& k) {
-      return H::combine(std::move(h), k.node, k.caller, k.process, k.thread, k.domain);
+      return H::combine(std::move(h), k.node, k.caller, k.process, k.label, k.thread, k.domain);
     }
   };
 

@@ -208,6 +208,12 @@ class ProfileBuilder {
                      c.temporary_objects_size(), c.temporary_bytes_size()}) {
       if (size != samples) return Damaged("its columns do not fit its samples");
     }
+    if (c.label_size() != 0 && c.label_size() != samples) {
+      return Damaged("its columns do not fit its samples");
+    }
+    for (const uint32_t label : c.label()) {
+      if (!IsString(label)) return Damaged("a label is a string that does not exist");
+    }
     for (int i = 0; i < samples; ++i) {
       if (c.process(i) >= profile_.processes.size()) {
         return Damaged("a sample is of a process that does not exist");
@@ -258,6 +264,7 @@ class ProfileBuilder {
     sample->process = columns.process(i);
     sample->thread = static_cast<uint16_t>(columns.thread(i));
     sample->domain = static_cast<Domain>(columns.domain(i));
+    if (columns.label_size() != 0) sample->label = strings_[columns.label(i)];
     sample->values.temporary_objects = columns.temporary_objects(i);
     sample->values.temporary_bytes = columns.temporary_bytes(i);
     return columns.has_caller(i);

@@ -60,6 +60,8 @@ class SnapshotWriter {
     for (const Sample& sample : profile.samples()) threads.emplace(sample.process, sample.thread);
     label_threads_ = options.thread_label && threads.size() > 1;
     label_processes_ = profile.processes.size() > 1;
+    has_labels_ = std::any_of(profile.samples().begin(), profile.samples().end(),
+                              [](const Sample& sample) { return sample.label != 0; });
   }
 
   absl::Status Write() {
@@ -143,6 +145,11 @@ class SnapshotWriter {
       label->set_key(StringIndex("domain"));
       label->set_str(StringIndex(DomainName(sample.domain)));
     }
+    if (sample.label != 0) {
+      pprof::Label* label = out->add_label();
+      label->set_key(StringIndex("label"));
+      label->set_str(StringIndex(profile_.string(sample.label)));
+    }
     if (sample.process >= profile_.processes.size()) return;
     const Process& process = profile_.processes[sample.process];
     if (label_threads_ && sample.thread < process.threads.size()) {
@@ -186,6 +193,9 @@ class SnapshotWriter {
     columns_.add_has_caller(sample.caller != 0);
     columns_.add_temporary_objects(v.temporary_objects);
     columns_.add_temporary_bytes(v.temporary_bytes);
+    if (has_labels_) {
+      columns_.add_label(static_cast<uint32_t>(StringIndex(profile_.string(sample.label))));
+    }
     CountEntry();
   }
 
@@ -332,6 +342,7 @@ class SnapshotWriter {
   pprof::Columns columns_;
   bool label_threads_ = false;
   bool label_processes_ = false;
+  bool has_labels_ = false;
   absl::flat_hash_map<uint64_t, int64_t> thread_labels_;  // string indices
   std::vector<uint64_t> location_ids_;                    // by frame, 0: not used so far
   std::vector<FrameId> locations_;

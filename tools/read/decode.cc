@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "tools/read/clock.h"
 #include "tools/read/figures.h"
+#include "tools/read/label_reader.h"
 #include "tools/read/module_list.h"
 #include "tools/read/section_view.h"
 #include "tools/read/stack_decoder.h"
@@ -185,6 +186,7 @@ void Decoder::ReadTimes(const Figures& figures) {
 absl::Status Decoder::AddSamples(const Figures& figures) {
   StackDecoder stacks(region_, modules_, options_.symbolizer, &profile_);
   StackMerger merger(region_, &stacks, &profile_);
+  LabelReader labels(region_, &stacks, &profile_);
   const bool native = (process_.flags & kFlagNativeStacks) != 0;
   for (const SiteFigures& site : figures.sites) {
     Sample sample;
@@ -201,6 +203,9 @@ absl::Status Decoder::AddSamples(const Figures& figures) {
       sample.node = *node;
       sample.caller = *caller;
     }
+    const absl::StatusOr<StringId> label = labels.Of(site.node);
+    if (!label.ok()) return label.status();
+    sample.label = *label;
     if (site.slot >= thread_index_.size()) {
       return Damaged(
           absl::StrFormat("a site of thread slot %d of %d", site.slot, thread_index_.size()));

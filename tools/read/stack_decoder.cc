@@ -129,6 +129,13 @@ absl::StatusOr<FrameKind> StackDecoder::Kind(uint32_t frame) const {
   return static_cast<FrameKind>(record->kind_owner >> 28);
 }
 
+absl::StatusOr<StringId> StackDecoder::Label(uint32_t frame) {
+  const absl::StatusOr<FrameRecord> record = ReadFrame(frame);
+  if (!record.ok()) return record.status();
+  const bool is_label = static_cast<FrameKind>(record->kind_owner >> 28) == FrameKind::kLabel;
+  return is_label ? Text(record->kind_owner & 0x0fffffff) : StringId{0};
+}
+
 absl::StatusOr<FrameId> StackDecoder::Frame(uint32_t frame) {
   absl::StatusOr<absl::Span<const FrameId>> frames = Frames(frame);
   if (!frames.ok()) return frames.status();
@@ -161,6 +168,7 @@ absl::Status StackDecoder::AddFrames(uint32_t frame) {
     case FrameKind::kNative:
       return AddNativeFrames(*record, owner);
     case FrameKind::kEvaluation:
+    case FrameKind::kLabel:
       return absl::OkStatus();
     default:
       return Damaged(

@@ -32,13 +32,16 @@ class StackDecoder {
   StackDecoder(const RegionFile& region, const std::vector<Module>& modules, Symbolizer* symbolizer,
                Profile* profile);
 
-  // The Python stack alone. Marks of evaluations (FrameKind::kEvaluation) are no part of it.
+  // The Python stack alone. Marks of evaluations (FrameKind::kEvaluation) and labels are no part of
+  // it.
   absl::StatusOr<NodeId> Node(uint32_t node);
   // The frame as one: of native code the function that exists in machine code. 0: such a mark.
   absl::StatusOr<FrameId> Frame(uint32_t frame);
   // All that the frame stands for, innermost first: native code has the calls that were inlined
   // there, too. Valid until the next call.
   absl::StatusOr<absl::Span<const FrameId>> Frames(uint32_t frame);
+  // The name of a label (FrameKind::kLabel), which is no frame of a stack; 0: the frame is none.
+  absl::StatusOr<StringId> Label(uint32_t frame);
 
   // What merging two stacks needs (tools/read/stack_merger.h): a node of kNodes or kNativeNodes,
   // the kind of a frame, and the stack of `parent` with a frame inside of it.

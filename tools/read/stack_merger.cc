@@ -51,13 +51,12 @@ absl::Status StackMerger::TakeEvaluation(uint32_t* python, std::vector<uint32_t>
     const absl::StatusOr<NodeRecord> record = stacks_->Record(nodes_, *python);
     if (!record.ok()) return record.status();
     *python = record->parent;
-    if (marked_) {
-      const absl::StatusOr<FrameKind> kind = stacks_->Kind(record->frame);
-      if (!kind.ok()) return kind.status();
-      if (*kind == FrameKind::kEvaluation) break;
-    }
-    frames->push_back(record->frame);
-    if (!marked_ || !Spend(1)) break;
+    const absl::StatusOr<FrameKind> kind = stacks_->Kind(record->frame);
+    if (!kind.ok()) return kind.status();
+    if (*kind == FrameKind::kEvaluation) break;
+    const bool label = *kind == FrameKind::kLabel;
+    if (!label) frames->push_back(record->frame);
+    if ((!marked_ && !label) || !Spend(1)) break;
   }
   return absl::OkStatus();
 }

@@ -251,6 +251,9 @@ std::vector<std::string> Notes(const Overview& overview) {
   if (flags & kFlagStacksTruncated) {
     notes.push_back("Some stacks are cut: the outer frames of deep ones are missing.");
   }
+  if (flags & kFlagLabelsLost) {
+    notes.push_back("Some labels are missing: too many functions had one at the same time.");
+  }
   AddUnwindNotes(overview, &notes);
   if (flags & kFlagNamesCutShort) {
     notes.push_back(
@@ -337,6 +340,8 @@ const char* NameOf(GroupBy by) {
       return "process";
     case GroupBy::kModule:
       return "module";
+    case GroupBy::kLabel:
+      return "label";
   }
   return "";
 }

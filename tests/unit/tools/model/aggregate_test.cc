@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 
 constexpr GroupBy kAllGroups[] = {GroupBy::kLine,      GroupBy::kFile,   GroupBy::kFunction,
                                   GroupBy::kTraceback, GroupBy::kDomain, GroupBy::kThread,
-                                  GroupBy::kProcess,   GroupBy::kModule};
+                                  GroupBy::kProcess,   GroupBy::kModule, GroupBy::kLabel};
 
 constexpr Metric kAllMetrics[] = {Metric::kNow, Metric::kPeak, Metric::kTotal, Metric::kTemporary};
 
@@ -62,9 +62,55 @@ std::vector<View> Views() {
       views.push_back(view);
       view.domains = {Domain::kMmapFile, Domain::kMmap};
       views.push_back(view);
+      view.domains = {};
+      view.labels = {"load/*", "(no label)"};
+      views.push_back(view);
     }
   }
   return views;
+}
+
+// A sample of 10 bytes for each label; 0: without.
+Profile Labelled(const std::vector<std::string>& labels) {
+  Profile profile;
+  profile.processes.push_back(PythonProcess(1, "/srv"));
+  for (const std::string& label : labels) {
+    Sample sample;
+    sample.domain = Domain::kPythonObj;
+    sample.label = profile.InternString(label);
+    sample.values.inuse_objects = 1;
+    sample.values.inuse_bytes = 10;
+    profile.AddSample(sample);
+  }
+  return profile;
+}
+
+std::map<std::string, int64_t> BytesByLabel(const Profile& profile,
+                                            const std::vector<std::string>& patterns) {
+  View view;
+  view.by = GroupBy::kLabel;
+  view.labels = patterns;
+  const Table table = Aggregated(profile, view);
+  std::map<std::string, int64_t> bytes;
+  int64_t sum = 0;
+  for (const Row& row : table.rows) sum += bytes[row.label] = row.values.inuse_bytes;
+  EXPECT_EQ(sum, table.selected.inuse_bytes);
+  return bytes;
+}
+
+TEST(Aggregate, ByLabel) {
+  const Profile profile = Labelled({"load", "load", "load/parse", "loader", "", "GET /a/b"});
+  using Bytes = std::map<std::string, int64_t>;
+  EXPECT_EQ(
+      BytesByLabel(profile, {}),
+      (Bytes{
+          {"load", 20}, {"load/parse", 10}, {"loader", 10}, {"(no label)", 10}, {"GET /a/b", 10}}));
+  EXPECT_EQ(BytesByLabel(profile, {"load"}), (Bytes{{"load", 20}, {"load/parse", 10}}))
+      << "with what is labelled inside";
+  EXPECT_EQ(BytesByLabel(profile, {"*/parse", "GET /a/b"}),
+            (Bytes{{"load/parse", 10}, {"GET /a/b", 10}}));
+  EXPECT_EQ(BytesByLabel(profile, {"(no label)"}), (Bytes{{"(no label)", 10}}));
+  EXPECT_EQ(BytesByLabel(profile, {"lo"}), Bytes{});
 }
 
 TEST(Aggregate, ByLine) {

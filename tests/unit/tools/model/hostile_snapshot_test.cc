@@ -44,6 +44,8 @@ TEST(HostileSnapshot, EveryIndexIsChecked) {
       {"thread", [](auto* p) { p->mutable_memtrace()->mutable_columns()->set_thread(0, 7); }},
       {"domain", [](auto* p) { p->mutable_memtrace()->mutable_columns()->set_domain(0, 70); }},
       {"kind", [](auto* p) { p->mutable_memtrace()->mutable_columns()->set_location_kind(0, 70); }},
+      {"label", [](auto* p) { p->mutable_memtrace()->mutable_columns()->add_label(1 << 30); }},
+      {"labels of some", [](auto* p) { p->mutable_memtrace()->mutable_columns()->add_label(0); }},
       {"short columns",
        [](auto* p) { p->mutable_memtrace()->mutable_columns()->mutable_domain()->RemoveLast(); }},
       {"no columns", [](auto* p) { p->mutable_memtrace()->clear_columns(); }},

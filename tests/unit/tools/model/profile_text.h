@@ -23,6 +23,7 @@ inline std::string FrameText(const Profile& p, FrameId id) {
 
 inline std::string SampleText(const Profile& p, const Sample& s) {
   std::string text = absl::StrCat(s.process, ".", s.thread, " ", static_cast<int>(s.domain), " ");
+  if (s.label != 0) absl::StrAppend(&text, "in ", p.string(s.label), " ");
   if (s.caller != 0) absl::StrAppend(&text, "caller ", FrameText(p, s.caller), " ");
   for (FrameId frame : p.Stack(s.node)) absl::StrAppend(&text, FrameText(p, frame));
   const Values& v = s.values;

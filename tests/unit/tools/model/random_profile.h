@@ -112,6 +112,7 @@ inline Profile RandomProfile(uint32_t seed, int samples = 200) {
     const int64_t count = pick(10);
     sample.values = {count * 4, count * 400, count,   count * 100,
                      count * 2, count * 200, pick(3), pick(300)};
+    if (i % 3 != 0) sample.label = profile.InternString(i % 3 == 1 ? "load" : "load/\xc3\xa9");
     profile.AddSample(sample);
   }
   profile.source_lines = {{profile.InternString(files[0]), 3, "x = [0] * 10"}};

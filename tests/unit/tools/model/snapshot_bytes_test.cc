@@ -119,9 +119,9 @@ TEST(SnapshotBytes, LabelThreadsAndProcessesWhereThereAreSeveral) {
     }
     return found;
   };
-  EXPECT_THAT(keys(), ::testing::ElementsAre("domain", "process", "thread"));
+  EXPECT_THAT(keys(), ::testing::ElementsAre("domain", "label", "process", "thread"));
   options.thread_label = false;
-  EXPECT_THAT(keys(), ::testing::ElementsAre("domain", "process"));
+  EXPECT_THAT(keys(), ::testing::ElementsAre("domain", "label", "process"));
 }
 
 TEST(SnapshotBytes, StrictPprofHasNoExtensionAndIsReadAsAnothersProfile) {

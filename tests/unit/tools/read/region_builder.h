@@ -87,6 +87,10 @@ class RegionBuilder {
   uint32_t EvaluationFrame() {
     return Add(kFrames, FrameRecord{0, 0, PackKindOwner(FrameKind::kEvaluation, 0)});
   }
+  uint32_t LabelFrame(const std::string& name) {
+    header().flags |= kFlagLabels;
+    return Add(kFrames, FrameRecord{0, 0, PackKindOwner(FrameKind::kLabel, String(name))});
+  }
   uint32_t NativeNode(uint32_t parent, uint32_t frame) {
     return Add(kNativeNodes, NodeRecord{parent, frame});
   }
@@ -115,6 +119,7 @@ class RegionBuilder {
     return slot;
   }
   CodeRecord& CodeAt(uint32_t code) { return At<CodeRecord>(kCodes, code); }
+  FrameRecord& FrameAt(uint32_t frame) { return At<FrameRecord>(kFrames, frame); }
   ModuleRecord& ModuleAt(uint32_t module) { return At<ModuleRecord>(kModules, module); }
   ThreadRecord& ThreadAt(uint32_t slot) { return At<ThreadRecord>(kThreads, slot); }
 

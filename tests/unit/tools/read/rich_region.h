@@ -1,5 +1,6 @@
 // A region with everything that a reader can meet: small and busy cells, inherited ones, several
-// threads' cells for one site, native callers with and without a module, a deep stack, losses.
+// threads' cells for one site, native callers with and without a module, a deep stack with labels,
+// losses.
 
 #ifndef MEMTRACE_TESTS_UNIT_TOOLS_READ_RICH_REGION_H_
 #define MEMTRACE_TESTS_UNIT_TOOLS_READ_RICH_REGION_H_
@@ -39,6 +40,7 @@ inline void FillRich(RegionBuilder* b) {
   for (uint32_t depth = 1; depth <= 60; ++depth) {
     const std::string name = "level_\xc3\xa9_" + std::to_string(depth % 7);
     node = b->Node(node, b->PythonFrame(b->Code(name, "pkg/deep.py", depth), depth + 2));
+    if (depth % 25 == 0) node = b->Node(node, b->LabelFrame("part " + std::to_string(depth)));
   }
   const uint32_t module = b->Module("/usr/lib/x86_64-linux-gnu/libc.so.6");
   const uint32_t caller = b->NativeFrame(module, 0x2345);
@@ -72,6 +74,7 @@ inline void FillMixed(RegionBuilder* b) {
   uint32_t python = 0;
   uint32_t native = b->NativeNode(0, b->NativeFrame(b->Module("/app/program"), 0x100));
   for (uint32_t depth = 1; depth <= 20; ++depth) {
+    if (depth % 5 == 0) python = b->Node(python, b->LabelFrame("turn"));
     python = b->Node(python, evaluation);
     python = b->Node(python, b->PythonFrame(code, 10 + depth));
     python = b->Node(python, b->PythonFrame(code, 40 + depth));

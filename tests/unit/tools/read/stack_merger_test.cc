@@ -51,6 +51,7 @@ class Merged : public ::testing::Test {
     if (word == "E") return evaluation_;
     auto [it, fresh] = frames_.try_emplace(word, 0u);
     if (!fresh) return it->second;
+    if (word[0] == 'l') return it->second = builder_.LabelFrame(word);
     const uint32_t number = static_cast<uint32_t>(std::stoul(word.substr(1)));
     it->second = word[0] == 'p'
                      ? builder_.PythonFrame(builder_.Code(word, "/app/main.py", 1), number)
@@ -93,6 +94,14 @@ class Merged : public ::testing::Test {
     }
     return stacks;
   }
+  std::vector<std::string> Labels() {
+    absl::StatusOr<Profile> profile = Decode();
+    EXPECT_TRUE(profile.ok()) << profile.status();
+    std::vector<std::string> labels;
+    if (!profile.ok()) return labels;
+    for (const Sample& s : profile->samples()) labels.push_back(profile->string(s.label));
+    return labels;
+  }
   std::string ErrorOf() {
     absl::StatusOr<Profile> profile = Decode();
     return profile.ok() ? "" : std::string(profile.status().message());
@@ -133,6 +142,17 @@ TEST_F(Merged, Python311TakesAllFramesOfAnEvaluation) {
   Version(0x030b00f0);
   Allocate("E p1 p2 p3 E p4", "n1 E n2 n3 E n4");
   EXPECT_THAT(Stacks(), ElementsAre("n1 p1 p2 p3 n2 n3 p4 n4"));
+}
+
+// They are no frames and no evaluations, whichever side of a mark they are on.
+TEST_F(Merged, LabelsAreNoPartOfIt) {
+  Allocate("l1 E p1 l2 l3 p2 p3 l1 E l2 p4 l4", "n1 E n2 n3 E n4");
+  Allocate("l1 p1 l2 l3 p2 l4 p3 l1", "n1 E E n2 n3 E n4");
+  Version(0x030b00f0);
+  EXPECT_THAT(Stacks(), ElementsAre("n1 p1 p2 p3 n2 n3 p4 n4", ::testing::_));
+  Version(0x030a00f0);
+  EXPECT_THAT(Stacks(), ElementsAre(::testing::_, "n1 p1 p2 n2 n3 p3 n4"));
+  EXPECT_EQ(Labels(), (std::vector<std::string>{"l1/l2/l3/l1/l2/l4", "l1/l2/l3/l4/l1"}));
 }
 
 TEST_F(Merged, TheInnermostFramesMayBePython) {

@@ -32,6 +32,7 @@ inline std::string WhatIsMisplaced(const Profile& profile) {
   for (const Sample& sample : profile.samples()) {
     if (sample.node >= profile.nodes().size()) return "a sample's stack";
     if (sample.caller >= profile.frames().size()) return "a sample's caller";
+    if (sample.label >= profile.strings().size()) return "a sample's label";
     if (sample.process >= profile.processes.size()) return "a sample's process";
     const size_t threads = profile.processes[sample.process].threads.size();
     if (sample.thread >= std::max<size_t>(threads, 1)) return "a sample's thread";
