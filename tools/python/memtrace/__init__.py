@@ -28,13 +28,22 @@ from ._version import __version__
 __all__ = [
     "NotTracingError",
     "__version__",
+    "asized",
+    "asizeof",
+    "chain",
     "current",
+    "growth",
+    "heap",
     "is_tracing",
     "peak",
+    "referrers",
     "reset_peak",
+    "retained",
     "snapshot",
     "start",
     "stop",
+    "track",
+    "where",
 ]
 
 
@@ -121,3 +130,26 @@ def is_tracing():
     from . import _library
 
     return _library.is_tracing()
+
+
+_LAZY = {  # name -> the module it is in, loaded at first use
+    "asized": "_objects._sizes",
+    "asizeof": "_objects._sizes",
+    "chain": "_objects._referrers",
+    "growth": "_objects._growth",
+    "heap": "_objects._heap",
+    "referrers": "_objects._referrers",
+    "retained": "_objects._retained",
+    "track": "_objects._track",
+    "where": "_objects._where",
+}
+
+
+def __getattr__(name):
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError("module {!r} has no attribute {!r}".format(__name__, name))
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module("." + module, __name__), name)
+    return value
