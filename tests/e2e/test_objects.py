@@ -497,3 +497,36 @@ def test_a_metaclass_that_lies_is_not_asked(session, pythons):
     assert count == 2
     assert asked == []
     assert name.startswith("<Odd at 0x")
+
+
+def test_after_a_late_start(session, pythons):
+    """Buffers that the recorder does not know are as long as their owner says."""
+    told = run_program(
+        session,
+        pythons[-1],
+        """
+        import array, json, memtrace
+        class Leaf:
+            __slots__ = ("data",)
+            def __init__(self):
+                self.data = [bytearray(1000), set(map(float, range(1000))), {"k": None}, array.array("b", [0]) * 99]
+        before = Leaf()
+        size = memtrace.asizeof(before)
+        memtrace.start(quiet=True)
+        after = Leaf()
+        grown = [None] * 10
+        before.data[0].append(1)
+        old = memtrace.asizeof(before)
+        del before.data[0][-1]
+        print(json.dumps([size, old, memtrace.asizeof(after), memtrace.where(before),
+                          memtrace.where(after)[-1][1], memtrace.heap()["__main__.Leaf"].count,
+                          memtrace.heap().other >= 0]))
+        """,
+        preload=False,
+        MEMTRACE_LIBRARY=session.library,
+    )
+    size, old, new, where, line, count, other = told
+    assert old - size in range(0, 200)  # room for more bytes
+    assert new == size
+    assert where is None and line == 12
+    assert count == 2 and other

@@ -126,6 +126,7 @@ def _table(found, measured, live):
         add(kind, size, place, times)
     for buffers in measured.buffers:
         for (size, place), times in Counter(_pairs(buffers)).items():
+            static += 0 if place else size * times
             add(buffers.kind, size, place, times)
     return Heap(_merged(rows, lines), live, static if found else 0)
 

@@ -2,8 +2,8 @@
 
 Facts about CPython 3.8 to 3.14, release builds with a global lock, 64 bits. A reader takes the
 library's functions, objects of one kind and their addresses, and gives sizes and places of a buffer
-for each object; `readers(type)` gives all that a type needs. Whatever is not a block that the
-recorder knows counts as nothing, so an object's table inside the object itself is not counted twice.
+for each object; `readers(type)` gives all that a type needs. A table inside the object itself is no
+block of its own, and not counted twice.
 """
 
 import operator
@@ -11,7 +11,7 @@ import sys
 from array import array
 from collections import OrderedDict
 from functools import partial
-from itertools import repeat
+from itertools import compress, repeat
 
 from . import _engine
 
@@ -27,8 +27,29 @@ _NDARRAY_DATA, _NDARRAY_DIMENSIONS, _NDARRAY_FLAGS = 16, 32, 64
 _NDARRAY_OWNS_DATA = 4
 
 
+def _blocks(found, objects, pointers):
+    """The blocks that start at the pointers. Where one is not known to the recorder (a late start; what
+    does not come from an allocator that it sees), the object tells how long its buffer is."""
+    sizes, places = _engine.find_starts(found, pointers)
+    unknown = map(operator.and_, map(bool, pointers), map(operator.not_, places))
+    for i in compress(range(len(objects)), unknown):
+        sizes[i] = max(0, _beyond_object(objects[i]))
+    return sizes, places
+
+
+def _beyond_object(one):
+    kind = type(one)
+    told = sizer(kind)(one) - kind.__basicsize__
+    return told - _nodes_of_ordered(one) if is_kind(kind, OrderedDict) else told
+
+
 def _pointer(offset, found, objects, addresses):
-    """The block that the word at `offset` points to."""
+    """The buffer that the word at `offset` points to."""
+    return _blocks(found, objects, _engine.read(found, addresses, offset))
+
+
+def _small(offset, found, objects, addresses):
+    """The same, for what the object does not count when it tells its size."""
     return _engine.find_starts(found, _engine.read(found, addresses, offset))
 
 
@@ -45,10 +66,15 @@ def _dict_table(found, objects, addresses):
     """A table of its own, or the values alone: keys that instances share belong to their class."""
     keys = _engine.read(found, addresses, _DICT_KEYS)
     values = _engine.read(found, addresses, _DICT_VALUES)
-    if any(values):
-        values = _start_of_values(found, values)
-        keys = array("Q", [v or k for k, v in zip(keys, values)])
-    return _engine.find_starts(found, keys)
+    if not any(values):
+        return _blocks(found, objects, keys)
+    tables = array("Q", [0 if value else key for key, value in zip(keys, values)])
+    sizes, places = _blocks(found, objects, tables)
+    of_values = _engine.find_starts(found, _start_of_values(found, values))
+    for i, (size, place) in enumerate(zip(*of_values)):
+        if place:
+            sizes[i], places[i] = size, place
+    return sizes, places
 
 
 def _inline_values(found, objects, addresses):
@@ -67,7 +93,7 @@ def _ndarray_data(found, objects, addresses):
     data = _engine.read(found, addresses, _NDARRAY_DATA)
     flags = _engine.read(found, addresses, _NDARRAY_FLAGS)
     owned = [word if flag & _NDARRAY_OWNS_DATA else 0 for word, flag in zip(data, flags)]
-    return _engine.find_starts(found, array("Q", owned))
+    return _blocks(found, objects, array("Q", owned))
 
 
 def _told(sizer, basic, found, objects, addresses):
@@ -89,7 +115,7 @@ def _known():
     ]
     ndarray = ndarray_type()
     if ndarray:
-        kinds.append((ndarray, (_ndarray_data, partial(_pointer, _NDARRAY_DIMENSIONS))))
+        kinds.append((ndarray, (_ndarray_data, partial(_small, _NDARRAY_DIMENSIONS))))
     return kinds
 
 
