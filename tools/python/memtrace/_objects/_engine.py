@@ -20,32 +20,43 @@ def functions():
     return found if found and found.is_tracing() else None
 
 
-@contextlib.contextmanager
-def own_work():
-    """What is allocated inside is not recorded, and no collection of garbage comes in between."""
+def _begin():
+    """(the library's functions, whether garbage was collected automatically)."""
     found = functions()
     collects = gc.isenabled()
     gc.disable()
     if found:
         found.pause()
+    return found, collects
+
+
+def _end(found, collects):
+    if found:
+        found.resume()
+    if collects:
+        gc.enable()
+
+
+@contextlib.contextmanager
+def own_work():
+    """What is allocated inside is not recorded, and no collection of garbage comes in between."""
+    found, collects = _begin()
     try:
         yield found
     finally:
-        if found:
-            found.resume()
-        if collects:
-            gc.enable()
+        _end(found, collects)
 
 
 def thorough(work):
     """`work(found)` as own work of a size that leaves its traces: garbage is collected before, which
     is none of its objects, and after it, as CPython keeps freed tuples and lists for the program."""
     gc.collect()
-    with own_work() as found:
-        try:
-            return work(found)
-        finally:
-            gc.collect()
+    found, collects = _begin()
+    try:
+        return work(found)
+    finally:
+        gc.collect()
+        _end(found, collects)
 
 
 def zeros(count):
