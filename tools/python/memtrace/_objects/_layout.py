@@ -16,6 +16,8 @@ from itertools import compress, repeat
 from . import _engine
 
 _VERSION = sys.version_info[:2]
+# Other builds (free-threaded, debug) have other offsets; there objects tell their own sizes.
+KNOWN_BUILD = (3, 8) <= _VERSION <= (3, 14) and not set(sys.abiflags) & set("dt")
 _MANAGED_DICT = 1 << 4  # Py_TPFLAGS_MANAGED_DICT, since 3.11
 
 _LIST_ITEMS = 24
@@ -162,15 +164,15 @@ def _tells_more(kind, told):
 def readers(kind):
     """The readers of the buffers that objects of this type own: () for most types."""
     found = ()
-    for known, its_readers in _known():
+    for known, its_readers in _known() if KNOWN_BUILD else ():
         if is_kind(kind, known):
             found = its_readers
             break
     told = sizer(kind)
-    if is_kind(kind, OrderedDict):
+    if found and is_kind(kind, OrderedDict):
         found += (partial(_told, _nodes_of_ordered, 0),)
     elif not found and _tells_more(kind, told):
         found = (partial(_told, told, kind.__basicsize__),)
-    if kind.__flags__ & _MANAGED_DICT and (3, 11) <= _VERSION < (3, 13):
+    if KNOWN_BUILD and kind.__flags__ & _MANAGED_DICT and (3, 11) <= _VERSION < (3, 13):
         found += (_inline_values,)
     return found

@@ -76,7 +76,7 @@ def parts_of_arrays(objects):
 def dicts_of_instances(objects):
     """Dicts of instances whose attribute values are in the instance."""
     found = _engine.functions() if sys.version_info >= (3, 13) else None
-    if not found:
+    if not found or not _layout.KNOWN_BUILD:
         return
     instances = _with_flag(objects, _INLINE_VALUES)
     dicts = _engine.read(found, _engine.addresses_of(instances), _DICT_OF_INSTANCE)
