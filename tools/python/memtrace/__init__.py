@@ -35,6 +35,7 @@ __all__ = [
     "growth",
     "heap",
     "is_tracing",
+    "label",
     "peak",
     "referrers",
     "reset_peak",
@@ -143,6 +144,7 @@ _LAZY = {  # name -> the module it is in, loaded at first use
     "track": "_objects._track",
     "where": "_objects._where",
 }
+_LAZY = {"label": "_label"}  # name -> the module it is in, loaded at first use
 
 
 def __getattr__(name):

@@ -5,6 +5,8 @@ from ._objects._growth import Growth
 from ._objects._heap import Heap
 from ._objects._track import Tracker
 from ._objects._where import Where
+from types import TracebackType
+from typing import Any, Callable, Optional, Type, TypeVar, Union, overload
 
 __version__: str
 
@@ -26,3 +28,21 @@ def retained(thing: object) -> int: ...
 def track(*kinds: type) -> Tracker: ...
 def referrers(thing: object) -> List[Any]: ...
 def chain(thing: object, max_depth: int = 20) -> List[Any]: ...
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+class _Label:
+    name: str
+    def __enter__(self) -> "_Label": ...
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None: ...
+    def __call__(self, function: _F) -> _F: ...
+
+@overload
+def label(name: str) -> _Label: ...
+@overload
+def label(name: _F) -> _F: ...

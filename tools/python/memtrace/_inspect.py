@@ -105,6 +105,11 @@ _SIGNATURES = (
     ("string", POINTER(ctypes.c_char), (c_uint32, POINTER(c_uint32))),
     ("is_since", c_int, (c_uint32, c_int64)),
     ("read_words", None, (POINTER(c_uint64), c_uint64, c_int64, POINTER(c_uint64))),
+    ("label", c_uint32, (c_char_p,)),
+    # Without types ctypes allocates nothing for a call.
+    ("label_enter", c_int, None),
+    ("label_exit", c_int, None),
+    ("label_through", None, (c_char_p,)),
 )
 
 
@@ -115,7 +120,8 @@ class Functions:
         for name, result, arguments in _SIGNATURES:
             function = getattr(library, "memtrace_" + name)
             function.restype = result
-            function.argtypes = arguments
+            if arguments is not None:
+                function.argtypes = arguments
             setattr(self, name, function)
 
 
