@@ -7,7 +7,7 @@ References are those that CPython's garbage collector sees (`gc.get_referents`),
 import gc
 import operator
 import types
-from itertools import compress, islice
+from itertools import compress, filterfalse, islice
 
 from . import _layout, _unseen
 
@@ -91,14 +91,18 @@ def _add(objects, found):
     return new
 
 
-def everything(hidden=()):
+def everything(hidden=None):
     """All objects that the collector knows, and what they refer to: a list.
 
-    Without those that are frozen (`gc.freeze`), what only C code refers to, and `hidden`.
+    Without those that are frozen (`gc.freeze`), what only C code refers to, and `hidden`, which is
+    not tracked by the collector.
     """
-    known, found = gc.get_objects(), {}
-    reach(known, found, list)
-    # The frame of this function may be among them, and refers to these.
-    for one in (known, found, hidden, *hidden):
-        found.pop(id(one), None)
-    return list(found.values())
+    known, others = gc.get_objects(), {}
+    new = known
+    while new:  # what is tracked is there already
+        new = _add(list(filterfalse(gc.is_tracked, referents(new))), others)
+    # The frame of this function may be among what is known, and refers to these.
+    for one in (others, hidden):
+        if one is not None:
+            others.pop(id(one), None)
+    return known + list(others.values())

@@ -88,7 +88,7 @@ def _since_last(found):
 
 def _state(found):
     """({type name: (count, size)}, {type name: {place: size}}, {place: (blocks, bytes)})."""
-    rows = _heap.make(found, [_last] if _last else ()).by_type
+    rows = _heap.make(found, _last).by_type
     types = {row.name: (row.count, row.size) for row in rows}
     places = {row.name: {_heap.place(line): size for line, size in row.lines} for row in rows}
     return types, places, _lines(found) if found else {}

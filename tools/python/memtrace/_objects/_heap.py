@@ -89,18 +89,17 @@ class Heap:
         return "\n".join(lines)
 
 
-def heap(hidden=()):
+def heap():
     """All objects that there are now, by type, as a `Heap`; print it to see the table.
 
     Objects are those that the garbage collector knows and all that they refer to; garbage is
-    collected first. Types of the same name are one row. Objects in the list `hidden` are left out.
-    Takes about a second for a million objects.
+    collected first. Types of the same name are one row. Takes about a second for a million objects.
     """
-    return _engine.thorough(lambda found: make(found, hidden))
+    return _engine.thorough(make)
 
 
-def make(found, hidden=()):
-    """The same without what goes around it."""
+def make(found, hidden=None):
+    """The same without what goes around it, and without the object `hidden`."""
     live = found.total_bytes() if found else None
     return _table(found, _measure.Measured(found, _graph.everything(hidden)), live)
 
