@@ -139,12 +139,12 @@ _LAZY = {  # name -> the module it is in, loaded at first use
     "chain": "_objects._referrers",
     "growth": "_objects._growth",
     "heap": "_objects._heap",
+    "label": "_label",
     "referrers": "_objects._referrers",
     "retained": "_objects._retained",
     "track": "_objects._track",
     "where": "_objects._where",
 }
-_LAZY = {"label": "_label"}  # name -> the module it is in, loaded at first use
 
 
 def __getattr__(name):

@@ -1,12 +1,11 @@
 import os
-from typing import Any, List, Union
+from types import TracebackType
+from typing import Any, Callable, List, Optional, Type, TypeVar, Union, overload
 
 from ._objects._growth import Growth
 from ._objects._heap import Heap
 from ._objects._track import Tracker
 from ._objects._where import Where
-from types import TracebackType
-from typing import Any, Callable, Optional, Type, TypeVar, Union, overload
 
 __version__: str
 
