@@ -169,6 +169,20 @@ MEMTRACE_API int memtrace_label_exit(uint32_t label, int depth, int stray);
  * callers. */
 MEMTRACE_API void memtrace_label_through(const char* filename);
 
+/* -------------------------------------------------------------------------------------------------
+ * Events of lines (CPython before 3.12; inspect_trace.cc). memtrace_trace is a Py_tracefunc whose
+ * object is a tuple of three callables, for a function's call, line and return. They get the frame,
+ * of wanted code objects only, while this thread is paused.
+ */
+
+/* Once, first: PyObject_CallFunctionObjArgs, Py_DecRef, and N of Python 3.N. */
+MEMTRACE_API void memtrace_trace_setup(void* call, void* decrement, int minor);
+
+/* Whether the events of this code object, by its address, are wanted. ENOSPC: 32,768 are. */
+MEMTRACE_API int memtrace_trace_code(uint64_t code, int wanted);
+
+MEMTRACE_API int memtrace_trace(void* handlers, void* frame, int what, void* argument);
+
 #ifdef __cplusplus
 }
 #endif

@@ -10,7 +10,17 @@ structures have the header's names and fields.
 """
 
 import ctypes
-from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_uint32, c_uint64
+from ctypes import (
+    POINTER,
+    Structure,
+    c_char_p,
+    c_int,
+    c_int32,
+    c_int64,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 
 UNTRACKED = -1
 TRACKED_PYTHON = 0
@@ -102,6 +112,9 @@ _SIGNATURES = (
     ("find_blocks", None, (POINTER(c_uint64), c_uint64, POINTER(Block))),
     ("sites", None, (POINTER(c_uint32), c_uint64, POINTER(Site))),
     ("nodes", None, (POINTER(c_uint32), c_uint64, POINTER(Node))),
+    ("trace_setup", None, (c_void_p, c_void_p, c_int)),
+    ("trace_code", c_int, (c_uint64, c_int)),
+    ("trace", c_int, (c_void_p, c_void_p, c_int, c_void_p)),
     ("string", POINTER(ctypes.c_char), (c_uint32, POINTER(c_uint32))),
     ("is_since", c_int, (c_uint32, c_int64)),
     ("read_words", None, (POINTER(c_uint64), c_uint64, c_int64, POINTER(c_uint64))),
