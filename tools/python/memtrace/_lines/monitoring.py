@@ -15,7 +15,7 @@ _NAME = "memtrace"
 
 def _bytes_of_integer():
     """An integer's block; small ones are no blocks. From 3.14 on they come from a free list."""
-    return 32 if sys.version_info < (3, 14) else 0
+    return 28 if sys.version_info < (3, 14) else 0
 
 
 class MonitoringSource:

@@ -104,9 +104,9 @@ class Recorder:
 
     def begin(self, state, code, line, now, fresh):
         """The function begins, or goes on at this line."""
-        if state.view is None:
+        if not state.metering:  # a thread that no profiler has been turned on in
             self._start_meter(state)
-            now = 0
+            now = state.view[0] - state.view[1]
         if self.detailed and state.top is not None:
             state.top.inner_peak = max(state.top.inner_peak, state.view[4])
         act = Activation()
@@ -140,6 +140,7 @@ class Recorder:
         """This line's records, one for each table."""
         records = act.known.get(line)
         if records is None:
+            line += 0  # an integer of our own: the event's was recorded and must go with it
             records = []
             for table in act.tables:
                 lines = table.lines_of(state)
