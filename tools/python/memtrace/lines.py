@@ -104,7 +104,7 @@ def _print_traceback():
     here = os.path.dirname(os.path.abspath(__file__))
     while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename, here):
         trace = trace.tb_next
-    sys.excepthook(kind, error, trace)
+    sys.excepthook(kind, error.with_traceback(trace), trace)
 
 
 def _is_ours(filename, here):

@@ -62,7 +62,6 @@ class ProcessMeters:
 
     def __init__(self, measure):
         self.total = measure
-        self._view = measure
 
     def pause(self):
         pass
@@ -88,7 +87,10 @@ def heap_meters():
 def resident_bytes(pid="self"):
     """Resident memory of a process; OSError when it has ended."""
     with open(_STATM.format(pid), "rb") as file:
-        return int(file.read().split()[1]) * _PAGE
+        pages = int(file.read().split()[1])
+    if not pages:  # it has ended, and its parent has not asked yet
+        raise ProcessLookupError("process {} has ended".format(pid))
+    return pages * _PAGE
 
 
 def rollup_bytes(names, pid="self"):

@@ -99,23 +99,23 @@ class Profiler:
 
     def on(self):
         """Records this thread's lines."""
-        self.engine.meters.pause()
+        self.engine.recorder.own_begin()
         depth = getattr(self._threads, "depth", 0)
         self._threads.depth = depth + 1
         if not depth:
             self.hold()
             self.engine.recorder.enter_profiler(self)
             self.engine.source.enter_thread()
-        self.engine.meters.resume()
+        self.engine.recorder.own_end()
 
     def off(self):
-        self.engine.meters.pause()
+        self.engine.recorder.own_begin()
         self._threads.depth -= 1
         if not self._threads.depth:
             self.engine.source.leave_thread()
             self.engine.recorder.leave_profiler(self)
             self.release()
-        self.engine.meters.resume()
+        self.engine.recorder.own_end()
 
 
 def wrap(function, begin, end):

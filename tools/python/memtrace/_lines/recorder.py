@@ -48,6 +48,8 @@ class ThreadState:
         self.profilers = []
         self.known = {}
         self.metering = 0
+        self.before_own = []
+        self.freed = 0
 
 
 class Recorder:
@@ -66,6 +68,23 @@ class Recorder:
         except AttributeError:
             state = self._local.state = ThreadState(self.meters)
             return state
+
+    def own_begin(self):
+        """Our own work follows, in the middle of the program's lines; nests."""
+        self.meters.pause()
+        state = self.thread()
+        view = state.view
+        state.before_own.append(view[0] - view[1] if state.metering else None)
+
+    def own_end(self):
+        """What was freed meanwhile (a stream's buffer, say) is no line's."""
+        state = self.thread()
+        before = state.before_own.pop()
+        if before is not None and state.metering:
+            freed = state.view[0] - state.view[1] - before
+            for act in state.stack:
+                act.start += freed
+        self.meters.resume()
 
     def enter_profiler(self, profiler):
         """This profiler is on in the calling thread; pairs with leave_profiler."""
@@ -107,6 +126,7 @@ class Recorder:
         if not state.metering:  # a thread that no profiler has been turned on in
             self._start_meter(state)
             now = state.view[0] - state.view[1]
+        before = state.view[0] - state.view[1]
         if self.detailed and state.top is not None:
             state.top.inner_peak = max(state.top.inner_peak, state.view[4])
         act = Activation()
@@ -123,7 +143,12 @@ class Recorder:
             self._count_call(state, act, code, total)
         else:
             act.records = self.records(state, act, line)
-        self.start_line(state, act, now)
+            before += state.freed
+            now += state.freed
+        freed = state.view[0] - state.view[1] - before
+        for outer in state.stack[:-1]:
+            outer.start += freed
+        self.start_line(state, act, now + freed)
 
     def _count_call(self, state, act, code, total):
         for table in act.tables:
@@ -137,9 +162,15 @@ class Recorder:
                 record[HIGH] = total
 
     def records(self, state, act, line):
-        """This line's records, one for each table."""
+        """This line's records, one for each table.
+
+        Making them may start the garbage collector: state.freed is what that changed, which is not
+        the line's.
+        """
         records = act.known.get(line)
+        state.freed = 0
         if records is None:
+            before = state.view[0] - state.view[1]
             line += 0  # an integer of our own: the event's was recorded and must go with it
             records = []
             for table in act.tables:
@@ -149,6 +180,9 @@ class Recorder:
                     record = lines[line] = new_record()
                 records.append(record)
             act.known[line] = records
+            state.freed = state.view[0] - state.view[1] - before
+            for outer in state.stack[:-1]:
+                outer.start += state.freed
         return records
 
     def start_line(self, state, act, now):

@@ -103,6 +103,7 @@ def _handlers(recorder):
         records = act.known.get(number)
         if records is None:
             records = records_of(state, act, number)
+            now += state.freed
         for record in records:
             record[HITS] += 1
         act.records = records

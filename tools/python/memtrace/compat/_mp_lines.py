@@ -47,8 +47,12 @@ def _figures(table):
         for line, record in sorted(merged.items())
         if record[HITS]
     }
-    if calls is not None and table.code.co_firstlineno not in figures:
-        figures[table.code.co_firstlineno] = (calls[HIGH] / mib, calls[HIGH] / mib, calls[HITS])
+    first = table.code.co_firstlineno
+    if calls is not None and first in figures:  # a function on one line
+        increment, memory, occurrences = figures[first]
+        figures[first] = (increment, memory, occurrences + calls[HITS])
+    elif calls is not None:
+        figures[first] = (calls[HIGH] / mib, calls[HIGH] / mib, calls[HITS])
     return figures
 
 
@@ -204,22 +208,22 @@ def profile(func=None, stream=None, precision=1, backend="memtrace"):
         return lambda f: profile(f, stream=stream, precision=precision, backend=backend)
     if isinstance(func, (staticmethod, classmethod)):
         return type(func)(profile(func.__func__, stream, precision, backend))
-    meters = _mp_backends.engine(backend).meters
+    recorder = _mp_backends.engine(backend).recorder
 
     def begin():
-        meters.pause()
+        recorder.own_begin()
         try:
             prof = LineProfiler(backend=backend)
             prof.add_function(func)
             return prof
         finally:
-            meters.resume()
+            recorder.own_end()
 
     def end(prof):
-        meters.pause()
+        recorder.own_begin()
         try:
             show_results(prof, stream=stream, precision=precision)
         finally:
-            meters.resume()
+            recorder.own_end()
 
     return profiler.wrap(func, begin, end)
