@@ -3,7 +3,8 @@
     measure(python, runs) -> [{"what", "theirs", "ours", "ratio", "target"}], seconds
     dropin_memory_profiler.py PYTHON [RUNS [ITERATIONS]]
 
-`python` has memory_profiler installed. Both profile the same loop of a million iterations; runs
+`python` has memory_profiler installed. Both profile the same loop, of 50,000 iterations (costs are by
+iteration; a million take memory_profiler some five minutes); runs
 alternate, and the best of each counts. MEMTRACE_BUILD_DIR names the build tree.
 """
 
@@ -53,7 +54,7 @@ def _seconds(python, module, count, env):
     return float(seconds)
 
 
-def measure(python, runs=3, count=1000000):
+def measure(python, runs=3, count=50000):
     """One row: seconds of a profiled loop of `count` iterations."""
     plain = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "PYTHONPATH")}
     traced = dict(plain, LD_PRELOAD=str(BUILD / "libmemtrace.so"), PYTHONPATH=str(BUILD / "python"))
