@@ -28,14 +28,15 @@ class OwnThread {
     // Not set up: a thread's first event, or a forked child's; or each of its events is slow.
     if (t_ == nullptr || t_->busy == Busy::kClosed) {
       t_ = EnterReady();
-      before_ = t_ != nullptr ? t_->rest : Busy::kClosed;
     } else {
       before_ = t_->busy;
+      rests_ = before_ == t_->rest;
       t_->busy = Busy::kRecording;
     }
   }
   ~OwnThread() {
-    if (t_ != nullptr) t_->busy = before_;
+    // Meanwhile another thread may have stopped the recording: then it rests in another state.
+    if (t_ != nullptr) t_->busy = rests_ ? t_->rest : before_;
   }
   OwnThread(const OwnThread&) = delete;
   OwnThread& operator=(const OwnThread&) = delete;
@@ -45,6 +46,7 @@ class OwnThread {
  private:
   Thread* t_;
   Busy before_ = Busy::kClosed;
+  bool rests_ = true;
 };
 
 // Without the bytes of a character that has been cut.

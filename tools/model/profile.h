@@ -78,8 +78,8 @@ struct Sample {
   Domain domain = Domain::kNone;
   uint16_t thread = 0;   // index in Process::threads
   uint32_t process = 0;  // index in Profile::processes
-  StringId label = 0;    // names that the program gave to its work, "outer/inner"; 0: none
   Values values;
+  StringId label = 0;  // names that the program gave to its work, "outer/inner"; 0: none
 };
 
 struct Thread {
