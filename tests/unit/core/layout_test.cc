@@ -2,11 +2,22 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <random>
 
 namespace memtrace {
 namespace {
+
+// What tools/python/memtrace/_mprof/regions.py has of the header: to be changed with it.
+static_assert(kLayoutVersion == 3);
+static_assert(offsetof(Header, process_start) == 32 && offsetof(Header, start_realtime_ns) == 40 &&
+              offsetof(Header, start_boot_ns) == 48);
+static_assert(offsetof(Header, owner_total) == 128 && offsetof(Header, shared_total) == 136 &&
+              offsetof(Header, peak) == 144 && offsetof(Header, peak_boot_ns) == 168);
+static_assert(offsetof(Header, sections) == 384 && sizeof(Section) == 200 && kThreads == 6);
+static_assert(offsetof(Section, used) == 0 && offsetof(Section, extents) == 8);
+static_assert(sizeof(ThreadRecord) == 64 && offsetof(ThreadRecord, unflushed_bytes) == 0);
 
 TEST(Layout, EveryByteHasOnePlaceAndExtentsFollowOneAnother) {
   uint64_t start = 0;
