@@ -145,6 +145,12 @@ _LAZY = {  # name -> the module it is in, loaded at first use
     "track": "_objects._track",
     "where": "_objects._where",
 }
+# name -> the module it is in, loaded at first use
+_LAZY = {
+    "label": "_label",
+    "load_ipython_extension": "_ipython",
+    "unload_ipython_extension": "_ipython",
+}
 
 
 def __getattr__(name):
