@@ -52,6 +52,61 @@ def cells(session, kernel, how, *sources):
     return json.loads(done.stdout)
 
 
+ARTICLE = """\
+def my_func():
+    a = [1] * (10 ** 6)
+    b = [2] * (2 * 10 ** 7)
+    del b
+    return a
+"""
+
+ROWS = """
+for lines in dict.values(_.code_map):
+    for number, (increment, _memory, occurrences) in sorted(lines.items()):
+        print(number, round(increment * 2**20) if increment is not None else None, occurrences)
+"""
+
+
+@pytest.mark.parametrize("how", [PRELOADED, LATE])
+def test_mprun(session, kernel, how):
+    (session.work_dir / "example.py").write_text(ARTICLE)
+    told = cells(
+        session,
+        kernel,
+        how,
+        "from example import my_func",
+        "%mprun -f my_func my_func()",
+        "%mprun -r -T table.txt -f my_func my_func()",
+        ROWS,
+        # Functions of the notebook itself, two of them, over a cell of two lines.
+        "def one(size):\n    kept = bytearray(size)\n    return kept\n"
+        "def two(size):\n    return one(size)",
+        "%%mprun -r -f one -f two\nfirst = one(3 << 20)\nsecond = two(5 << 20)",
+        ROWS,
+        "%mprun -f nobody nobody()",
+        "'profile' in __builtins__.__dict__",
+    )
+    table = told[2][0]
+    assert "Line #    Mem usage    Increment  Occurrences   Line Contents\n" + "=" * 61 in table
+    lines = {int(row.split()[0]): row for row in table.splitlines() if row.strip()[:1].isdigit()}
+    assert lines[2].split()[3:6] == ["7.6", "MiB", "1"]
+    assert lines[3].split()[3:6] == ["152.6", "MiB", "1"]
+    assert lines[4].split()[3:6] == ["-152.6", "MiB", "1"]
+    saved = (session.work_dir / "table.txt").read_text()
+    assert saved.splitlines()[-1].endswith("return a") and "saved to text file" in told[3][0]
+    rows = dict((row.split()[0], row.split()[1:]) for row in told[4][0].splitlines())
+    assert rows["2"] == [str(8 * 10**6), "1"]
+    assert rows["3"] == [str(16 * 10**7), "1"]
+    assert rows["4"] == [str(-16 * 10**7), "1"]
+    assert rows["5"] == ["0", "1"]
+    assert "kept = bytearray(size)" in told[6][0] and "return one(size)" in told[6][0]
+    here = [row.split() for row in told[7][0].splitlines()]
+    assert ["2", str((8 << 20) + 2 * BYTEARRAY), "2"] in here
+    assert ["5", str((5 << 20) + BYTEARRAY), "1"] in here
+    assert "Could not find function 'nobody'" in told[8][0]
+    assert told[9][0].strip() == "False"
+
+
 @pytest.mark.parametrize("how", [PRELOADED, LATE])
 def test_memit(session, kernel, how):
     told = cells(

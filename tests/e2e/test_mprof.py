@@ -138,6 +138,31 @@ def test_marks_of_all_sorts_of_functions(session, pythons):
     assert after - before == MIB - 10
 
 
+ARTICLE = """
+from memory_profiler import profile
+
+@profile
+def process_strs(reps=10**6):
+	str1 = 'python'*reps
+	str2 = 'programmer'*reps
+	str3 = str1 + str2
+	del str2
+	return str3
+
+process_strs(reps=10**6)
+"""
+
+
+def test_imported_profile_marks_and_prints_its_table(session, pythons):
+    write(session, ARTICLE)
+    done = mprof(session, pythons[-1], "run", "--python", "main.py")
+    assert "Line #    Mem usage    Increment  Occurrences   Line Contents" in done.stdout
+    assert "str3 = str1 + str2" in done.stdout
+    told = files.data(session)
+    # Of ASCII text: a byte for each character, and what sys.getsizeof("") says.
+    assert told.peak() - told.mark("__main__.process_strs")[1] >= 6 * 10**6 + 10**7 + 16 * 10**6
+
+
 FAMILY = """
 import json, os, sys, time
 reports = []
