@@ -275,7 +275,7 @@ def test_late_start_is_quiet_and_sees_threads_and_children(session, python):
     path, of_child = told
     count, size = harness.by_line(session.report(path, "--by", "lineno"))["program.py", 7]
     assert size - 4 * (MIB + 1) in range(0, 4 * 256 + 1)  # and the objects, of the list, too
-    assert count in (8, 9)
+    assert count in range(8, 13)  # what is in a freelist stays its own
     assert 0 <= of_child - (5 * MIB + 1) < 4096
     assert errors == [""]
 

@@ -140,16 +140,12 @@ _LAZY = {  # name -> the module it is in, loaded at first use
     "growth": "_objects._growth",
     "heap": "_objects._heap",
     "label": "_label",
+    "load_ipython_extension": "_ipython",
     "referrers": "_objects._referrers",
     "retained": "_objects._retained",
     "track": "_objects._track",
-    "where": "_objects._where",
-}
-# name -> the module it is in, loaded at first use
-_LAZY = {
-    "label": "_label",
-    "load_ipython_extension": "_ipython",
     "unload_ipython_extension": "_ipython",
+    "where": "_objects._where",
 }
 
 

@@ -340,6 +340,7 @@ Profile Only(const Profile& profile, Keep keep) {
     for (FrameId id : profile.Stack(sample.node)) stack.insert(stack.begin(), frame(id));
     sample.node = Stack(&kept, stack);
     sample.caller = frame(sample.caller);
+    sample.label = kept.InternString(profile.string(sample.label));
     kept.AddSample(sample);
   }
   return kept;
