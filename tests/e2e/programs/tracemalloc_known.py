@@ -127,6 +127,9 @@ gc.disable()  # a full collection empties freelists
 
 # All once without tracing: what Python makes the first time is not there to be counted.
 second_part(first_part())
+tracemalloc.start()
+tracemalloc.get_object_traceback(tracemalloc.take_snapshot().statistics("lineno"))
+tracemalloc.stop()
 fill_freelists()
 for function in (tracemalloc.take_snapshot, tracemalloc.get_object_traceback):
     try:
