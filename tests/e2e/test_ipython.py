@@ -129,8 +129,9 @@ def test_memit(session, kernel, how):
     assert int(told[3][0]) - (8 << 20) - BYTEARRAY in range(0, 1024)
     first, *others = json.loads(told[5][0])
     assert first - (30 << 20) - BYTEARRAY in range(0, 1024)
-    # All are above the first run's start; what that left behind or gave back is in the others.
-    assert len(others) == 2 and max(abs(other - first) for other in others) < 4096
+    # All are above the first run's start; what that left behind, and what the kernel's own threads
+    # have done meanwhile (messages), is in the others.
+    assert len(others) == 2 and max(abs(other - first) for other in others) < 65536
     assert told[6] == ["", None]
     assert "-r many: not a number" in told[7][0]
     assert told[8][1] == "ZeroDivisionError"
