@@ -47,7 +47,7 @@ if frames:
 """
 
 
-def measure(python, runs, build=None, names=("jsonw",), tell=None):
+def measure(python, runs, build=None, names=("objs", "jsonw"), tell=None):
     """Rows of what was measured: what, theirs, ours (seconds over bare), ratio, target, bare."""
     build = pathlib.Path(build or os.environ.get("MEMTRACE_BUILD_DIR", "build/release")).resolve()
     rows = []
@@ -84,7 +84,7 @@ def _compare(python, runs, build, program, path, frames, target, folder):
     median = {kind: statistics.median(values) for kind, values in times.items()}
     theirs, ours = median["theirs"] - median["bare"], median["ours"] - median["bare"]
     return {
-        "what": f"{path.stem}, start({frames})",
+        "what": f"tracemalloc: {path.stem}, start({frames}), over a run without it",
         "bare": median["bare"],
         "theirs": theirs,
         "ours": ours,
@@ -113,16 +113,16 @@ def _run(argv, env):
 
 
 def _print(row):
-    line = "{what:24} {bare:7.2f}s {theirs:7.2f}s {ours:7.2f}s {ratio:7.3f} {target:7.3f}"
+    line = "{what:56} {bare:7.2f}s {theirs:7.2f}s {ours:7.2f}s {ratio:7.3f} {target:7.3f}"
     print(line.format(**row), flush=True)
 
 
 def main():
     python, build = sys.argv[1], sys.argv[2]
     begin = time.monotonic()
-    print(f"{'what':24} {'bare':>8} {'theirs':>8} {'ours':>8} {'ratio':>7} {'target':>7}")
+    print(f"{'what':56} {'bare':>8} {'theirs':>8} {'ours':>8} {'ratio':>7} {'target':>7}")
     runs = int(sys.argv[3]) if sys.argv[3:] else 3
-    measure(python, runs, build, sys.argv[4:] or ("jsonw",), _print)
+    measure(python, runs, build, sys.argv[4:] or ("objs", "jsonw"), _print)
     print(f"{time.monotonic() - begin:.0f} s")
 
 
