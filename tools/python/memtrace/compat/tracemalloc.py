@@ -107,7 +107,7 @@ def _engine():
     if _functions is None:
         import memtrace
 
-        if _inspect.functions() is None and hasattr(memtrace, "start"):
+        if _inspect.functions() is None:
             memtrace.start()
         _library._tracing()
         _functions = _inspect.functions()
