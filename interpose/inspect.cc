@@ -43,7 +43,7 @@ int memtrace_stop(void) {
   ClearError();
   if (!IsRecording()) return NotTracing();
   g_stopped.store(true, std::memory_order_relaxed);
-  RestUnseen();
+  RestAs(Busy::kAllocating);
   if (Thread* t = ThisThread()) t->busy = t->rest = Busy::kAllocating;
   return 0;
 }
@@ -95,6 +95,31 @@ int64_t memtrace_new_generation(void) {
   if (Thread* t = ThisThread()) RenewSites(t);
   return first;
 }
+
+// The cells' sums; what threads do meanwhile may be missing.
+int memtrace_track(int64_t generation) {
+  ClearError();
+  if (!IsRecording()) return NotTracing();
+  int64_t current, peak, blocks;
+  memtrace_tracked(generation, &current, &peak, &blocks);
+  BeginTracking(generation, {current, peak});
+  if (!g_stopped.load(std::memory_order_relaxed)) RestAs(Busy::kClosed);
+  if (Thread* t = ThisThread()) Rest(t);
+  return 0;
+}
+
+void memtrace_untrack(void) { EndTracking(); }
+
+int memtrace_tracked_bytes(int64_t* current, int64_t* peak) {
+  ClearError();
+  if (!IsRecording()) return NotTracing();
+  const TrackedBytes now = TrackedNow();
+  *current = now.current;
+  *peak = now.peak;
+  return 0;
+}
+
+void memtrace_reset_tracked_peak(void) { ResetTrackedPeak(); }
 
 int memtrace_tracked(int64_t generation, int64_t* current_bytes, int64_t* peak_bytes,
                      int64_t* current_blocks) {

@@ -80,6 +80,14 @@ enum {
 MEMTRACE_API int memtrace_tracked(int64_t generation, int64_t* current_bytes, int64_t* peak_bytes,
                                   int64_t* current_blocks);
 
+/* Follows these bytes from now on, so that their own peak is known exactly: every event of every
+ * thread takes some 20 ns more until memtrace_untrack(). One generation at a time. */
+MEMTRACE_API int memtrace_track(int64_t generation);
+MEMTRACE_API void memtrace_untrack(void);
+/* Since memtrace_track() or a reset; any thread. */
+MEMTRACE_API int memtrace_tracked_bytes(int64_t* current_bytes, int64_t* peak_bytes);
+MEMTRACE_API void memtrace_reset_tracked_peak(void);
+
 /* -------------------------------------------------------------------------------------------------
  * Blocks
  */

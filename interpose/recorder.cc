@@ -11,6 +11,7 @@
 #include "interpose/python/hooks.h"
 #include "interpose/site_tree.h"
 #include "interpose/threads.h"
+#include "interpose/tracked.h"
 
 namespace memtrace {
 
@@ -54,7 +55,8 @@ static bool IsUnseen(const Thread* t) {
 
 Busy RestingState(const Thread* t) {
   if (IsUnseen(t)) return Busy::kAllocating;
-  if (g_exact_peak || t->meters != 0 || !g_live_table.HasFastSlots()) return Busy::kClosed;
+  const bool counted = t->meters != 0 || g_tracking.load(std::memory_order_relaxed);
+  if (g_exact_peak || counted || !g_live_table.HasFastSlots()) return Busy::kClosed;
   const Gate gate = g_gate->state.load(std::memory_order_relaxed);
   if (gate == Gate::kWatching) return Busy::kWatchful;
   return gate == Gate::kOpen ? Busy::kIdle : Busy::kClosed;
@@ -64,11 +66,7 @@ static bool RestsUnseen(const Thread* t) {
   return t->busy == Busy::kAllocating && t->rest == Busy::kAllocating;
 }
 
-void Rest(Thread* t) {
-  const bool between = t->busy == t->rest;
-  t->rest = RestingState(t);
-  if (between) t->busy = t->rest;
-}
+void Rest(Thread* t) { t->busy = t->rest = RestingState(t); }
 
 Thread* UnseenThread() {
   Thread* t = t_thread;
@@ -238,6 +236,8 @@ void LoseAlloc(uint32_t site, uint64_t bytes) {
   g_region.CountLoss(no_ids ? Loss::kSiteIds : Loss::kRegionFull, bytes);
 }
 
+bool IsTracking() { return g_tracking.load(std::memory_order_relaxed); }
+
 void MeterAlloc(Thread* t, uint64_t allocated) {
   Meter& m = t->meter;
   m.allocated_blocks++;
@@ -288,6 +288,7 @@ __attribute__((noinline)) void RecordAllocSlow(Thread* t, const void* p, uint64_
   CountAlloc(cells, site, bytes);
   AddTotal(t, static_cast<int64_t>(bytes));
   if (t->meters != 0) MeterAlloc(t, bytes);
+  if (IsTracking()) Track(site, static_cast<int64_t>(bytes));
   t->last_block = p;
   if (--t->until_tick == 0) Tick(t);
 }
@@ -311,6 +312,7 @@ __attribute__((noinline)) void RecordFree(Thread* t, const LiveTable::Block& blo
   if (p == t->last_block) t->last_block = nullptr;
   AddTotal(t, -static_cast<int64_t>(block.bytes));
   if (t->meters != 0) MeterFree(t, block.bytes);
+  if (IsTracking()) Track(block.site, -static_cast<int64_t>(block.bytes));
 }
 
 __attribute__((noinline)) void RecordReallocSlow(Thread* t, const LiveTable::Block& old,
@@ -342,6 +344,10 @@ __attribute__((noinline)) void RecordReallocSlow(Thread* t, const LiveTable::Blo
   if (t->meters != 0) {
     MeterFree(t, old.bytes);  // one step, as for the total: no peak is invented
     MeterAlloc(t, bytes);
+  }
+  if (IsTracking()) {
+    Track(old.site, -static_cast<int64_t>(old.bytes));
+    Track(site, static_cast<int64_t>(bytes));
   }
   t->last_block = p;
   if (--t->until_tick == 0) Tick(t);

@@ -11,7 +11,7 @@
 // Each event has a fast way, inline, for a thread that is set up and a block of the common kind,
 // and a slow way that does everything (recorder.cc). With an exact peak every event is slow: a
 // thread then rests in kClosed, and counting is done under a lock. It does so, too, where there was
-// no room for a flat live table, and while its own events are metered.
+// no room for a flat live table, and while its own events are metered or tracked.
 //
 // Counting order (core/layout.h, invariants 4-6): an allocation is counted before anyone can free
 // the block, a free before its address can be handed out again.
@@ -77,7 +77,7 @@ void ResetExactPeak();
 extern constinit std::atomic<bool> g_stopped;
 // What `busy` is to be between the thread's events.
 Busy RestingState(const Thread* t);
-// The same from now on, if the thread is between two events: what it depends on has changed.
+// The same from now on, for the calling thread between two events: what it depends on has changed.
 void Rest(Thread* t);
 // The calling thread when it allocates though nothing is to be recorded; nullptr: otherwise.
 Thread* UnseenThread();

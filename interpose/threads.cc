@@ -138,12 +138,12 @@ int64_t UnflushedBytes() {
   return sum;
 }
 
-void RestUnseen() {
-  EachThread([](Thread* t) {
-    __atomic_store_n(&t->rest, Busy::kAllocating, __ATOMIC_RELAXED);
+void RestAs(Busy rest) {
+  EachThread([=](Thread* t) {
+    __atomic_store_n(&t->rest, rest, __ATOMIC_RELAXED);
     // If it is just beginning an event, it does not see this, and that event is its last one.
     for (Busy before : {Busy::kIdle, Busy::kWatchful}) {
-      __atomic_compare_exchange_n(&t->busy, &before, Busy::kAllocating, false, __ATOMIC_RELAXED,
+      __atomic_compare_exchange_n(&t->busy, &before, rest, false, __ATOMIC_RELAXED,
                                   __ATOMIC_RELAXED);
     }
     return false;

@@ -25,8 +25,9 @@ void RenewSites(Thread* t);
 // Bytes that are not part of Header::shared_total yet.
 int64_t UnflushedBytes();
 
-// What threads allocate is not recorded any more, but by events that are under way.
-void RestUnseen();
+// All threads rest as is said: what they do next takes the slow way (kClosed), or is not recorded
+// (kAllocating). Events that are under way end as they began.
+void RestAs(Busy rest);
 
 // All threads look their Python thread states up anew: the interpreter has been finalised, and may
 // get a key of the same number when it is initialised again.

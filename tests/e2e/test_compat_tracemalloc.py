@@ -410,6 +410,6 @@ def test_the_orders_article(session, pythons, way):
     assert large[1] == large[0]
     current = [float(out[-2].split(": ")[1].split()[0]) for out in printed]
     assert abs(current[1] - current[0]) <= 0.1 and current[0] > 5
-    # pandas' parser calls malloc by itself, which tracemalloc does not see: the peak is higher.
+    # The process's own peak is another: pandas' parser alone has more, from malloc by itself.
     peak = [float(out[-1].split(": ")[1].split()[0]) for out in printed]
-    assert peak[1] >= peak[0] > current[0]
+    assert abs(peak[1] - peak[0]) <= 0.1 and peak[0] > current[0] + 1

@@ -293,6 +293,51 @@ TEST(Inspect, ANewGenerationReachesOtherThreadsCaches) {
   EXPECT_EQ(LiveSizes(0, /*tracked_only=*/true), Sizes{});
 }
 
+// While the process has its peak for another reason.
+TEST(Inspect, WhatIsTrackedHasAPeakOfItsOwn) {
+  MEMTRACE_ISOLATED();
+  Heap heap;
+  std::vector<void*> p;
+  for (uint64_t i = 0; i < 8; ++i) p.push_back(heap.Take(i * 997));
+  const auto python = [&](int i, size_t bytes) {
+    RecordedAlloc(bytes, Domain::kPythonObj, 0, [&] { return p[i]; });
+  };
+  const auto tracked = [] {
+    int64_t current = -1, peak = -1;
+    EXPECT_EQ(memtrace_tracked_bytes(&current, &peak), 0);
+    return std::pair(current, peak);
+  };
+  using Bytes = std::pair<int64_t, int64_t>;
+  python(0, 1000);  // before
+  RecordedAlloc(50000, Domain::kMalloc, 0x1000, [&] { return p[1]; });
+  const int64_t generation = memtrace_new_generation();
+  EXPECT_EQ(memtrace_track(generation), 0);
+  python(2, 3000);
+  python(3, 4000);
+  RecordedFree(p[0]);
+  RecordedFree(p[2]);
+  EXPECT_EQ(tracked(), Bytes(4000, 7000));
+  RecordedAlloc(90000, Domain::kMalloc, 0x1000, [&] { return p[4]; });  // the process's peak
+  RecordedRealloc(p[3], 5000, Domain::kPythonObj, 0, false, [&] { return p[5]; });
+  EXPECT_EQ(tracked(), Bytes(5000, 7000));
+  memtrace_reset_tracked_peak();
+  EXPECT_EQ(tracked(), Bytes(5000, 5000));
+  std::thread other([&] { python(6, 600); });
+  other.join();
+  EXPECT_EQ(tracked(), Bytes(5600, 5600));
+  memtrace_pause();
+  EXPECT_EQ(memtrace_track(memtrace_new_generation()), 0);
+  memtrace_resume();
+  python(7, 70);
+  EXPECT_EQ(tracked(), Bytes(70, 70));
+  EXPECT_EQ(memtrace_total_bytes(), 50000 + 90000 + 5000 + 600 + 70);
+  memtrace_untrack();
+  RecordedFree(p[7]);
+  EXPECT_EQ(tracked(), Bytes(70, 70));
+  EXPECT_EQ(memtrace_track(0), 0);
+  EXPECT_EQ(tracked().first, 5600);
+}
+
 TEST(Inspect, SaysWhenNothingIsTraced) {
   int64_t count = 0, a, b, c;
   EXPECT_EQ(memtrace_live_groups(0, 0, &count), nullptr);

@@ -3,13 +3,13 @@
     from memtrace.compat import tracemalloc     # instead of: import tracemalloc
 
 Every name, text, order and error is the standard module's; sizes are bytes. What is recorded does
-not depend on `start()`: it only draws a line, and blocks from before it are left out. So tracing
-slows the program down no more than memtrace does anyway, however many frames are asked for.
+not depend on `start()`: it draws a line, blocks from before it are left out, and the bytes of those
+after it are followed, for their peak. That takes some 20 ns an event, however many frames are asked
+for.
 
 Differences: what this module allocates is never counted. An object that CPython takes from a
-freelist stays with the line that first allocated its memory. The peak is what the traced blocks
-held when the whole process held most, since start() or reset_peak(). numpy's and pandas' domains
-are told by who calls malloc.
+freelist stays with the line that first allocated its memory. numpy's and pandas' domains are told by
+who calls malloc.
 
 Threading: any thread may call anything. Errors: start() and take_snapshot() raise
 memtrace.NotTracingError, a RuntimeError, in a process without the library.
@@ -86,19 +86,19 @@ def _begin(functions, nframe, new):
     _functions_run_once()
     functions.pause()
     try:
-        generation = _new_generation(functions) if new else 0
         _limit = nframe
-        _generation = generation
+        _follow(functions, new)
     finally:
         functions.resume()
 
 
-def _new_generation(functions):
-    generation = functions.new_generation()
-    if generation < 0:
+def _follow(functions, new):
+    """Trace what is allocated from now on, or all that was ever recorded."""
+    global _generation
+    generation = functions.new_generation() if new else 0
+    if generation < 0 or functions.track(generation):
         raise RuntimeError("cannot start tracing: " + _groups.last_error(functions))
-    functions.reset_peak()
-    return generation
+    _generation = generation
 
 
 def _engine():
@@ -135,6 +135,8 @@ def _functions_run_once():
 def stop():
     """Stop tracing and forget the traces. Snapshots taken before stay as they are."""
     global _generation
+    if _generation is not None:
+        _functions.untrack()
     _generation = None
 
 
@@ -145,11 +147,10 @@ def is_tracing():
 
 def clear_traces():
     """Forget all traces so far."""
-    global _generation
     if _generation is not None:
         _functions.pause()
         try:
-            _generation = _new_generation(_functions)
+            _follow(_functions, new=True)
         finally:
             _functions.resume()
 
@@ -157,7 +158,7 @@ def clear_traces():
 def reset_peak():
     """Make the present size of the traced blocks their peak."""
     if _generation is not None:
-        _functions.reset_peak()
+        _functions.reset_tracked_peak()
 
 
 def get_traceback_limit():
@@ -171,8 +172,8 @@ def get_traced_memory():
         return (0, 0)
     _functions.pause()
     try:
-        current, peak, blocks = ctypes.c_int64(), ctypes.c_int64(), ctypes.c_int64()
-        _functions.tracked(_generation, current, peak, blocks)
+        current, peak = ctypes.c_int64(), ctypes.c_int64()
+        _functions.tracked_bytes(current, peak)
         return (current.value, peak.value)
     finally:
         _functions.resume()
