@@ -2,7 +2,8 @@
 
 Here: the programs of the page on memory_profiler, in programs/articles. Each runs as it is, under
 `memtrace run --memory-profiler` or `memtrace mprof`, and again with its one import changed to
-memtrace.compat.memory_profiler and its figures printed with all places: those are whole bytes.
+memtrace.compat.memory_profiler, garbage collected beforehand, and its figures printed with all
+places: those are whole bytes.
 Which lines and calls the tables show is compared with memory_profiler's own tables.
 
 The other articles' programs:
@@ -18,6 +19,7 @@ Packages of one interpreter only: what differs between versions is tested elsewh
 
 import glob
 import os
+import pathlib
 import re
 import struct
 
@@ -31,18 +33,24 @@ PACKAGES = ["numpy", "pandas", "scikit-learn", "matplotlib", "line_profiler"]
 MIB = 1 << 20
 HEADER = "Line #    Mem usage    Increment  Occurrences   Line Contents"
 LIST = 56  # a list's object; it may be one that was freed before, and then it is nothing new
-ARRAY = (96, 112, 128)  # an array's object with its dimensions, which numpy may have kept
+OBJECT = 96  # an array's, beside its items
+# With its dimensions, which numpy may have kept; and a small block or two that are let go meanwhile.
+ARRAY = range(OBJECT - 224, OBJECT + 161)
 SMALL = 8192  # what Python and its packages keep of first calls
 BLAS = 1 << 18  # what OpenBLAS sets up for its first product of matrices
+
+
+def the_one(pythons):
+    for python in pythons:
+        if python.version[:2] == (3, 12):
+            return python
+    return pytest.skip("CPython 3.12 is not installed")
 
 
 @pytest.fixture(scope="module")
 def interpreter(pythons):
     """Path of an interpreter with the articles' packages, and without memory_profiler."""
-    for python in pythons:
-        if python.version[:2] == (3, 12):
-            return venvs.python_with(python, PACKAGES)
-    pytest.skip("CPython 3.12 is not installed")
+    return venvs.python_with(the_one(pythons), PACKAGES)
 
 
 def put(session, name, change=lambda text: text):
@@ -52,10 +60,18 @@ def put(session, name, change=lambda text: text):
     return text
 
 
+def collected(text):
+    """The program that collects garbage before it begins, and none on its lines. No line moves."""
+    return re.sub(
+        r"\n.*\nif __name__", "\nimport gc; gc.collect(); gc.disable()\nif __name__", text
+    )
+
+
 def exact(text):
-    """The program with one import changed, and figures with all places."""
-    changed = text.replace("from memory_profiler ", "from memtrace.compat.memory_profiler ")
-    assert changed != text
+    """The program with one import changed, and figures with all places; and see collected()."""
+    changed = collected(text)
+    changed = changed.replace("from memory_profiler ", "from memtrace.compat.memory_profiler ")
+    assert "memtrace" in changed
     changed = re.sub(r"^(@\w*profile)$", r"\1(precision=20)", changed, flags=re.M)
     return changed.replace(":.2f} MiB", ":.20f} MiB")
 
@@ -125,7 +141,8 @@ def same(plain, full):
         assert row.hits == told.hits, name
         # The first line is all of the process, which has other modules.
         if not name.startswith("@") and abs(told.bytes) > MIB:
-            assert abs(float(row.shown) - told.bytes / MIB) <= 0.06, name
+            # Rounded; and garbage of an import on that line may be collected or not.
+            assert abs(float(row.shown) - told.bytes / MIB) <= 0.1, name
 
 
 def table_of(session, python, name):
@@ -189,6 +206,7 @@ def test_memory_intensive_function(session, interpreter):
     told, _ = table_of(session, interpreter, "memory_intensive.py")
     rows = told["data.append([0] * 100)"]
     assert rows.hits == 100000 and told["for i in range(100000):"].hits == 100001
+    assert told["for i in range(100000):"].bytes in range(0, 2 * 32 + 1)  # an integer or two
     # Python keeps up to 80 lists that are done with for the next ones.
     table = 8 * capacity(100000)
     spare = 100000 * (LIST + 800) + table - rows.bytes
@@ -200,7 +218,7 @@ def test_memory_intensive_function(session, interpreter):
 
 def test_create_large_arrays(session, interpreter):
     """The program of the plot, as a table."""
-    source = put(session, "memory_plot_example.py")
+    source = put(session, "memory_plot_example.py", collected)
     module = ["-m", "memtrace.compat.memory_profiler", "--precision", "20"]
     text = traced(
         session, interpreter, *module, "memory_plot_example.py", flags=["--memory-profiler"]
@@ -209,11 +227,11 @@ def test_create_large_arrays(session, interpreter):
     made = told["arr1 = np.zeros((1000, 1000))"].bytes
     assert made - 8 * 10**6 in ARRAY
     second = told["arr2 = np.ones((1500, 1500))"].bytes
-    assert 18 * 10**6 + ARRAY[0] <= second < 18 * 10**6 + SMALL
+    assert 18 * 10**6 <= second < 18 * 10**6 + SMALL
     product = told["result = np.dot(arr1[:500, :500], arr2[:500, :500])"].bytes
-    assert 2 * 10**6 + ARRAY[0] <= product < 2 * 10**6 + BLAS
+    assert 2 * 10**6 <= product < 2 * 10**6 + BLAS
     gone = told["del arr1, arr2"].bytes + 26 * 10**6
-    assert -2 * ARRAY[-1] <= gone <= -2 * ARRAY[0]
+    assert abs(gone + 2 * OBJECT) <= 224
 
 
 COPIES = ["df_copy1 = df.copy()", "df_copy2 = df.copy()", "df_copy3 = df.copy()"]
@@ -274,7 +292,7 @@ def test_with_line_profiler(session, interpreter):
     # The second time nothing is set up any more.
     second = {line: row.bytes for line, row in told[1].items()}
     matrix = 300 * 300 * 8
-    assert 0 < second["data = np.random.random((300, 300))"] - matrix < 1024
+    assert abs(second["data = np.random.random((300, 300))"] - matrix) < 1024
     assert second["processed = data * 2 + 1"] - matrix in ARRAY
     # U, S and V; complex numbers.
     assert 0 < second["result1 = np.linalg.svd(data)"] - 2 * matrix - 300 * 8 < SMALL
@@ -297,15 +315,14 @@ def test_potential_leak(session, interpreter):
     assert told["return len(data_storage)"].bytes == 0
     first, *lines = told.values()
     kept = sum(row.bytes for row in lines) - 149 * (80000 + LIST)
-    # Garbage of the imports is collected, too.
-    assert abs(kept) < 16 * SMALL
+    assert abs(kept) < SMALL
 
 
 def test_optimization_patterns(session, interpreter):
     told, _ = table_of(session, interpreter, "optimization_patterns.py")
     # Integers to 256 are there already; 17 squares are among them.
     numbers = told["yield i**2"]
-    assert (numbers.hits, numbers.bytes) == (100000, (100000 - 17) * 32)
+    assert numbers.hits == 100000 and abs(numbers.bytes - (100000 - 17) * 32) <= 224
     assert abs(told["gen_sum = sum(data_generator(100000))"].bytes) < 1024
     gone = told["del large_array"].bytes
     assert -gone - 8 * 10**6 in ARRAY
@@ -314,7 +331,32 @@ def test_optimization_patterns(session, interpreter):
     assert told["large_data = np.random.random(10000)"].bytes - 80000 in ARRAY
     chunks = told["chunk = data[i : i + chunk_size]"], told["del chunk"]
     assert [row.hits for row in chunks] == [10, 10]
-    assert chunks[0].bytes == -chunks[1].bytes == 10 * ARRAY[0]
+    assert all(abs(abs(row.bytes) - 10 * OBJECT) <= 224 for row in chunks)
+
+
+def calls_alone(text):
+    """A table's text without its figures of memory.
+
+    Nor calls of two sorts of lines: memory_profiler counts `yield` again when the generator goes on,
+    and a loop on one line at each turn, which memtrace does not from 3.12 on."""
+    text = re.sub(r" +\d+( +(yield i|processed = \[sum))", r"#\1", text)
+    return re.sub(r" *-?\d+\.\d+ MiB", lambda m: "#" * len(m.group()), text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["memory_intensive.py", "data_processing.py", "potential_leak.py", "optimization_patterns.py"],
+)
+def test_tables_are_memory_profilers(session, interpreter, pythons, name):
+    """Which lines there are, and how often each was run; memory_profiler takes long for many."""
+    put(session, name, lambda text: text.replace("(100000)", "(300)"))
+    original = venvs.python_with(the_one(pythons), ["memory_profiler"])
+    (packages,) = pathlib.Path(original).parents[1].glob("lib/python*/site-packages")
+    env = dict(harness.clean_environment(), PYTHONPATH=str(packages))
+    theirs = harness.run([interpreter, name], env=env, cwd=session.work_dir).stdout
+    ours = traced(session, interpreter, name, flags=["--memory-profiler"])
+    assert HEADER in theirs
+    assert calls_alone(ours) == calls_alone(theirs)
 
 
 # -------------------------------------------------------------------------------------------------
@@ -348,7 +390,7 @@ def test_time_series(session, interpreter):
     assert plain.splitlines()[0] == "Memory over time:" and len(told) + 1 == plain.count("\n")
     assert [float(when) for when, _ in told] == [round(0.1 * i, 1) for i in range(len(told))]
     sizes = [whole(size) for size in re.findall(r": ([\d.]+) MiB", full)]
-    small, large = 8 * 10**6 + ARRAY[0], 32 * 10**6 + ARRAY[0]
+    small, large = 8 * 10**6 + OBJECT, 32 * 10**6 + OBJECT
     levels = sorted(set(sizes))
     assert 12 <= len(sizes) <= 18
     # With the first array, with both, and with the second: each is there for three samples.
@@ -396,7 +438,7 @@ def check_my_func_mark(told):
     assert level == 0
     # The call itself takes and gives back a few small blocks.
     assert abs(after - before - 16 * 10**6) < 256
-    assert 0 <= told.peak() - before - 24 * 10**6 < 256
+    assert abs(told.peak() - before - 24 * 10**6) < 256
 
 
 def test_mprof_commands(session, interpreter):
@@ -442,7 +484,7 @@ def test_mprof_plot(session, interpreter):
     told = mprof_files.data(session)
     _, before, start, after, end, _ = told.mark("__main__.create_large_arrays")
     assert 1.2 <= end - start < 20
-    assert 2 * 10**6 + ARRAY[0] <= after - before < 2 * 10**6 + BLAS
+    assert 2 * 10**6 <= after - before < 2 * 10**6 + BLAS
     # The product is made while both arrays are there.
     assert told.peak() - before >= 28 * 10**6
     # At rest: the first array, and both.
