@@ -94,6 +94,18 @@ def inner(n):
         "f",
         {2: 500033, 3: 0, 4: 0},
     ),
+    "names that the interpreter's cache of attributes alone keeps": (
+        """
+for n in range(50000):  # more than there are places in it
+    hasattr(n, "name%d" % n)
+def f():
+    a = bytes(1000000)  # looks __bytes__ up
+    b = bytes(1000)
+    return a
+""",
+        "f",
+        {1: 1000033, 2: 1033, 3: 0},
+    ),
     "names that come and go": (
         """
 def f():

@@ -4,6 +4,7 @@ Turned on and off by thread: `on()` and `off()` nest. Functions of all kinds are
 lines are recorded while they run: plain ones, generators, coroutines, generators of coroutines.
 """
 
+import ctypes
 import functools
 import inspect
 import sys
@@ -54,6 +55,15 @@ def _nothing():
     return None
 
 
+def _forget_names():
+    """Frees the names that CPython's cache of attributes alone still keeps, of code that has ended.
+
+    A lookup that takes such a name's place in the cache frees it: a line that looks an attribute up
+    would seem to free some 50 bytes that it never had, in some runs and not in others.
+    """
+    ctypes.pythonapi.PyType_ClearCache()
+
+
 class Profiler:
     """Functions to be recorded, and their figures."""
 
@@ -64,6 +74,7 @@ class Profiler:
         self._held = 0
         self._watched = []
         self._threads = threading.local()
+        self._begun = False
 
     def add(self, code):
         """Watches this code object and those of the functions inside it."""
@@ -103,6 +114,9 @@ class Profiler:
         depth = getattr(self._threads, "depth", 0)
         self._threads.depth = depth + 1
         if not depth:
+            if not self._begun:
+                self._begun = True
+                _forget_names()
             self.hold()
             self.engine.recorder.enter_profiler(self)
             self.engine.source.enter_thread()
