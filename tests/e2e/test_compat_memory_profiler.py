@@ -257,9 +257,7 @@ def test_every_kind_of_function(session, python):
     assert threads[1] == [4, 10 * 1000000 + 4 * 33]
     assert threads[2] == threads[1] and threads[3] == [4, -threads[1][1]]
     (shown,) = re.findall(r"MiB +([\d.]+) MiB +1       a = inner", told["nested"])
-    # 3.11 makes tables of lines for what runs while something is traced.
-    kept = range(0, 2048 if python.version[:2] == (3, 11) else 1)
-    assert round(float(shown) * MIB) - 1000033 in kept
+    assert round(float(shown) * MIB) == 1000033
 
 
 LAYOUT = """

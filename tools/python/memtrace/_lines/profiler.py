@@ -110,6 +110,7 @@ class Profiler:
 
     def on(self):
         """Records this thread's lines."""
+        self.engine.recorder.meters.pause()
         self.engine.recorder.own_begin()
         depth = getattr(self._threads, "depth", 0)
         self._threads.depth = depth + 1
@@ -123,6 +124,7 @@ class Profiler:
         self.engine.recorder.own_end()
 
     def off(self):
+        self.engine.recorder.meters.pause()
         self.engine.recorder.own_begin()
         self._threads.depth -= 1
         if not self._threads.depth:

@@ -70,8 +70,11 @@ class Recorder:
             return state
 
     def own_begin(self):
-        """Our own work follows, in the middle of the program's lines; nests."""
-        self.meters.pause()
+        """Our own work follows, in the middle of the program's lines; nests.
+
+        The caller has paused the meters: in 3.11 this call's own frame is an object, which ends in
+        here, and must not have been recorded. own_end() resumes them.
+        """
         state = self.thread()
         view = state.view
         state.before_own.append(view[0] - view[1] if state.metering else None)

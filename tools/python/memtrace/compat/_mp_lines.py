@@ -211,6 +211,7 @@ def profile(func=None, stream=None, precision=1, backend="memtrace"):
     recorder = _mp_backends.engine(backend).recorder
 
     def begin():
+        recorder.meters.pause()
         recorder.own_begin()
         try:
             prof = LineProfiler(backend=backend)
@@ -220,6 +221,7 @@ def profile(func=None, stream=None, precision=1, backend="memtrace"):
             recorder.own_end()
 
     def end(prof):
+        recorder.meters.pause()
         recorder.own_begin()
         try:
             show_results(prof, stream=stream, precision=precision)
