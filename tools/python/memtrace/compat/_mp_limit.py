@@ -25,6 +25,9 @@ def trace(prof, frame, event):
                 "Stepping into the debugger \n".format(now, prof.max_mem)
             )
             sys.settrace(None)
-            pdb.Pdb(nosigint=True).set_trace(frame)
-            return sys.gettrace()
+            debugger = pdb.Pdb(nosigint=True)
+            debugger.set_trace(frame)
+            if sys.version_info >= (3, 13):  # it stops at once, not at the next line
+                return sys.gettrace()
+            return debugger.trace_dispatch(frame, event, None)
     return prof.trace_max_mem

@@ -186,7 +186,10 @@ def show_results(prof, stream=None, precision=1):
         header = _TEMPLATE.format(
             "Line #", "Mem usage", "Increment", "Occurrences", "Line Contents"
         )
-        stream.write("Filename: {}\n\n{}\n{}\n".format(filename, header, "=" * len(header)))
+        # One by one, as memory_profiler: a LogFile makes a record of each.
+        stream.write("Filename: {}\n\n".format(filename))
+        stream.write(header + "\n")
+        stream.write("=" * len(header) + "\n")
         for line, figures in lines:
             shown = ("", "", "")
             if figures is not None:
