@@ -98,10 +98,17 @@ def test_time_and_bytes_of_one_function(lines, python):
     assert rows["return size"] == (4, 0, 0, 0)
 
 
-def test_module(lines, python):
+def test_module(lines, session, python):
     done = lines(python, "-o", "tables.txt", "-m", "main:main", "x")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "said ['x'] __main__\n"
+    tables = (session.work_dir / "tables.txt").read_text()
+    assert tables.count("Filename: ") == 1
+    sources = re.findall(r"MiB +(\d+)   (.*)$", tables, re.M)
+    assert sources[0] == ("1", "def main():")
+    assert ("3", "        parser.feed(1000000)") in sources
+    assert ("1", "    own.part.work(2000000)") in sources
+    assert ("1", "    return") in sources
 
 
 def test_tables_in_spite_of_an_exception(lines, python):
