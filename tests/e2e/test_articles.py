@@ -8,8 +8,8 @@ Which lines and calls the tables show is compared with memory_profiler's own tab
 
 The other articles' programs:
   process_strs, its log file, memory_usage by 0.1 and 0.01   test_compat_memory_profiler.py
-  process_strs under mprof                                   here and test_mprof.py
-  orders: create_data.py and main.py with tracemalloc        here, test_compat_tracemalloc.py,
+  process_strs under mprof                                   test_mprof.py
+  orders: create_data.py and main.py with tracemalloc        test_compat_tracemalloc.py,
                                                              test_orders.py
   my_func with %mprun in a notebook                          test_ipython.py
   memory_intensive, asizeof, arrays, slots, mapped files     test_structures.py, test_objects.py
