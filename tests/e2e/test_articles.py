@@ -41,10 +41,8 @@ BLAS = 1 << 18  # what OpenBLAS sets up for its first product of matrices
 
 
 def the_one(pythons):
-    for python in pythons:
-        if python.version[:2] == (3, 12):
-            return python
-    return pytest.skip("CPython 3.12 is not installed")
+    """3.12, or the newest that there is: what differs between versions is tested elsewhere."""
+    return max(pythons, key=lambda python: (python.version[:2] == (3, 12), python.version))
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +207,9 @@ def test_memory_intensive_function(session, interpreter):
     assert told["for i in range(100000):"].bytes in range(0, 2 * 32 + 1)  # an integer or two
     # Python keeps up to 80 lists that are done with for the next ones.
     table = 8 * capacity(100000)
+    # And 72 bytes for a function with a loop on one line, at the first turn of any loop, in 3.12.
     spare = 100000 * (LIST + 800) + table - rows.bytes
-    assert spare % LIST == 0 and 0 <= spare <= 80 * LIST
+    assert 0 in (spare % LIST, (spare + 72) % LIST) and -72 <= spare <= 80 * LIST
     assert told["processed = [sum(row) for row in data]"].bytes - table in (0, LIST)
     spare = told["del data"].bytes + 100000 * (LIST + 800) + LIST + table
     assert spare % LIST == 0 and 0 <= spare <= 80 * LIST
@@ -337,9 +336,8 @@ def test_optimization_patterns(session, interpreter):
 def calls_alone(text):
     """A table's text without its figures of memory.
 
-    Nor calls of two sorts of lines: memory_profiler counts `yield` again when the generator goes on,
-    and a loop on one line at each turn, which memtrace does not from 3.12 on."""
-    text = re.sub(r" +\d+( +(yield i|processed = \[sum))", r"#\1", text)
+    Nor the calls of `yield`, which memory_profiler counts again when the generator goes on."""
+    text = re.sub(r" +\d+( +yield i)", r"#\1", text)
     return re.sub(r" *-?\d+\.\d+ MiB", lambda m: "#" * len(m.group()), text)
 
 
@@ -420,7 +418,7 @@ def test_multiprocess(session, interpreter):
     text = traced(session, interpreter, name)
     highest = whole(re.findall(r"([\d.]+) MiB", text)[0])
     now, peak = map(int, text.splitlines()[-1].split())
-    assert now - SMALL <= highest <= peak
+    assert now - 8 * SMALL <= highest <= peak  # what it prints, and the import, come after
 
 
 # -------------------------------------------------------------------------------------------------

@@ -152,6 +152,33 @@ def test_known_sizes(session, python, name, at):
     assert done.stderr == ""
 
 
+ONE_LINE = """
+from {} import profile
+@profile
+def loops():
+    a = [n for n in range(10)]
+    for i in range(3): pass
+    s = 5
+    while s: s -= 1
+    for i in range(4):
+        b = i
+    return a
+loops()
+loops()
+"""
+
+
+def test_loops_on_one_line(session, python):
+    """Each turn counts, as for a trace function; a function has to be met only once to know."""
+    tables = run_source(session, python, ONE_LINE.format("memtrace.compat.memory_profiler")).stdout
+    hits = re.findall(r"MiB +(\d+) {5}", tables)
+    assert len(hits) == 14 and hits[:7] == hits[7:]
+    # Up to 3.11 a comprehension is a function: its beginning, its rounds, its end, and the line.
+    made = "11" if python.version >= (3, 12) else "13"
+    rounds = "5" if python.version >= (3, 10) else "6"  # before, the last test is an event, too
+    assert hits[:7] == [made, "4", "1", rounds, "5", "4", "1"]
+
+
 KINDS = (
     RAW
     + """

@@ -3,7 +3,8 @@
 Debuggers, coverage and profilers have their own tool ids; this takes a free one while anything is
 watched. Callbacks pause the recording first. The integer that CPython made for the callback, a line
 above 256 or an offset, was recorded before that and is freed after it: it is taken off. What is not:
-the 72 bytes that CPython keeps for each function that is first called while anything is watched.
+the 72 bytes that CPython keeps for each function that is first called while anything is watched, or
+that has a loop on one line.
 """
 
 import sys
@@ -24,6 +25,7 @@ class MonitoringSource:
 
     def __init__(self, recorder):
         self._recorder = recorder
+        self._loops = {}  # code -> its loops on one line, by the offset where they jump
         self._watched = {}
         self._tool = None
 
@@ -38,7 +40,10 @@ class MonitoringSource:
         for code in codes:
             self._watched[code] = self._watched.get(code, 0) + 1
             if self._watched[code] == 1:
-                sys.monitoring.set_local_events(self._tool, code, wanted)
+                if code not in self._loops:
+                    self._loops[code] = _loops_on_one_line(code)
+                jumps = events.JUMP if self._loops[code] else 0
+                sys.monitoring.set_local_events(self._tool, code, wanted | jumps)
 
     def unwatch(self, codes):
         for code in codes:
@@ -80,11 +85,13 @@ class MonitoringSource:
 
     def _callbacks(self):
         events = sys.monitoring.events
+        on_line = self._on_line()
         return {
             events.PY_START: self._on_begin(True),
             events.PY_RESUME: self._on_begin(False),
             events.PY_THROW: self._on_begin(False),
-            events.LINE: self._on_line(),
+            events.LINE: on_line,
+            events.JUMP: self._on_jump(on_line),
             events.PY_RETURN: self._on_end(),
             events.PY_YIELD: self._on_end(),
             events.PY_UNWIND: self._on_end(),
@@ -151,6 +158,22 @@ class MonitoringSource:
 
         return line
 
+    def _on_jump(self, on_line):
+        """A loop on one line: each round is an event of the line, as for a trace function."""
+        meters, disable = self._recorder.meters, sys.monitoring.DISABLE
+        pause, resume = meters.pause, meters.resume
+        loops = self._loops
+
+        def jump(code, offset, destination):
+            pause()
+            number = loops.get(code, {}).get(offset)
+            if number:
+                on_line(code, number)
+            resume()
+            return None if number else disable
+
+        return jump
+
     def _on_end(self):
         recorder, watched, integer = self._recorder, self._watched, _bytes_of_integer()
         pause, resume = recorder.meters.pause, recorder.meters.resume
@@ -166,6 +189,18 @@ class MonitoringSource:
             resume()
 
         return end
+
+
+def _loops_on_one_line(code):
+    """{offset of a jump back: its line} where that does not lead to another line."""
+    import dis
+
+    back = (i for i in dis.get_instructions(code) if i.opname.startswith("JUMP_BACKWARD"))
+    return {i.offset: _line_at(code, i.offset) for i in back if _is_on_one_line(code, i)}
+
+
+def _is_on_one_line(code, instruction):
+    return _line_at(code, instruction.offset) == _line_at(code, instruction.argval)
 
 
 def _line_at(code, offset):
