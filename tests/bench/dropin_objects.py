@@ -85,7 +85,6 @@ def measure(python, runs=3, count=1000000, build=None):
                 "ratio": our / their,
                 "target": TARGET_SECONDS,
                 "absolute": True,  # of seconds, not of the ratio
-                "absolute": True,
             }
         )
     return rows
