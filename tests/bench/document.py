@@ -148,7 +148,9 @@ def merged(existing, session):
     whole = ("Targets", "What memtrace recorded", "Left out", "Tools")
     head, *parts = existing.split("\n## ")
     old = {part.split("\n", 1)[0]: part.split("\n", 1)[1].strip() for part in parts}
-    machine_line = f"Measured apart from the rest: {machine(session.options)}; runs: {session.options.runs}."
+    machine_line = (
+        f"Measured apart from the rest: {machine(session.options)}; runs: {session.options.runs}."
+    )
     for heading, text in sections(session):
         if not text or not heading or heading in whole:
             continue
