@@ -418,7 +418,9 @@ def test_multiprocess(session, interpreter):
     text = traced(session, interpreter, name)
     highest = whole(re.findall(r"([\d.]+) MiB", text)[0])
     now, peak = map(int, text.splitlines()[-1].split())
-    assert now - (1 << 20) <= highest <= peak  # ctypes is loaded after it, to ask
+    # ctypes is loaded after it, to ask. The peak of several threads (the pool's four, the sampler,
+    # the first) may be short by 32 KiB for each and as much again; the highest sample is exact.
+    assert now - (1 << 20) <= highest <= peak + (7 << 15)
 
 
 # -------------------------------------------------------------------------------------------------
