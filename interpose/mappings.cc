@@ -237,9 +237,11 @@ void Cut(Thread* t, Mapping* m, uint64_t start, uint64_t end) {
 
 // Ends what is mapped in [start, end) and not younger than `age`.
 void End(Thread* t, uint64_t start, uint64_t end, uint64_t age) {
-  uint64_t from = start;
-  for (Mapping* m; (m = g_table.At(from)) != nullptr && m->start < end;) {
-    from = m->end < end ? m->end : end;
+  uint64_t next;
+  for (uint64_t from = start; from < end; from = next) {
+    Mapping* m = g_table.At(from);
+    if (m == nullptr || m->start >= end) return;
+    next = m->end;
     if (m->age <= age) Cut(t, m, start > m->start ? start : m->start, end);
   }
 }

@@ -205,6 +205,18 @@ TEST(Mappings, WhatIsYoungerThanAnUnmappingStays) {
   EXPECT_EQ(figures[second].live_bytes(), static_cast<int64_t>(kPage));
 }
 
+// The kernel has merged the hole with its neighbours: the younger mapping reaches over both ends.
+TEST(Mappings, WhatIsYoungerAndReachesOverAnUnmappingStaysWhole) {
+  MEMTRACE_ISOLATED();
+  RecordMap({0x1000, nullptr}, Address(3), kPage, Domain::kMmap);
+  const uint64_t age = MappingAge();
+  RecordMap({0x2000, nullptr}, Address(2), 4 * kPage, Domain::kMmap);
+  RecordUnmap({0x9000, nullptr}, Address(3), kPage, age);
+  auto figures = RegionFigures();
+  EXPECT_EQ(figures[Place(Domain::kMmap, 0x1000)].live_objects(), 0);
+  EXPECT_EQ(figures[Place(Domain::kMmap, 0x2000)].live_bytes(), static_cast<int64_t>(4 * kPage));
+}
+
 // The same for a mapping that is moved away.
 TEST(Mappings, WhatIsYoungerThanAMoveStays) {
   MEMTRACE_ISOLATED();
