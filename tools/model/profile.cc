@@ -50,13 +50,12 @@ Profile::Profile() {
   InternFunction({});
   InternFrame({});
   nodes_.push_back({});
-  last_child_.push_back({});
+  links_.push_back({});
 }
 
 void Profile::Reserve(size_t nodes, size_t samples) {
   nodes_.reserve(nodes);
-  last_child_.reserve(nodes);
-  node_ids_.reserve(nodes);
+  links_.reserve(nodes);
   samples_.reserve(samples);
   sample_ids_.reserve(samples);
 }
@@ -82,19 +81,35 @@ FrameId Profile::InternFrame(const Frame& frame) {
   return it->second;
 }
 
+NodeId Profile::ListedChild(NodeId parent, FrameId frame) const {
+  NodeId child = links_[parent].newest;
+  while (child != 0 && nodes_[child].frame != frame) child = links_[child].next_sibling;
+  return child;
+}
+
+NodeId Profile::AddNode(NodeId parent, FrameId frame) {
+  const auto node = static_cast<NodeId>(nodes_.size());
+  nodes_.push_back({parent, frame});
+  links_.push_back({});
+  return node;
+}
+
 NodeId Profile::InternNode(NodeId parent, FrameId frame) {
-  // Stacks come in an order in which a node's child is mostly the one that it was the last time:
-  // that saves the look-up, which misses the caches.
-  Child& last = last_child_[parent];
-  if (last.node != 0 && last.frame == frame) return last.node;
-  const uint64_t key = uint64_t{parent} << 32 | frame;
-  auto [it, fresh] = node_ids_.try_emplace(key, static_cast<NodeId>(nodes_.size()));
-  const NodeId node = it->second;
-  last = {node, frame};
-  if (fresh) {
-    nodes_.push_back({parent, frame});
-    last_child_.push_back({});
+  // Stacks come in an order in which a node's child is mostly the one that it was the last time.
+  const NodeId last = links_[parent].last_asked;
+  if (last != 0 && nodes_[last].frame == frame) return last;
+  NodeId node = ListedChild(parent, frame);
+  if (node == 0 && links_[parent].listed < kListed) {
+    node = AddNode(parent, frame);
+    links_[node].next_sibling = links_[parent].newest;
+    links_[parent].newest = node;
+    links_[parent].listed++;
+  } else if (node == 0) {
+    const uint64_t key = uint64_t{parent} << 32 | frame;
+    auto [it, fresh] = node_ids_.try_emplace(key, static_cast<NodeId>(nodes_.size()));
+    node = fresh ? AddNode(parent, frame) : it->second;
   }
+  links_[parent].last_asked = node;
   return node;
 }
 

@@ -237,16 +237,23 @@ class Profile {
     }
   };
 
-  struct Child {
-    NodeId node = 0;  // 0: none
-    FrameId frame = 0;
+  // Children are found in a short list, which is near in memory when stacks come in order; those
+  // beyond the first kListed of a node by node_ids_. 0: none.
+  static constexpr uint32_t kListed = 6;
+  struct Links {
+    NodeId last_asked = 0;   // the child asked for last
+    NodeId newest = 0;       // the first of the children that are listed
+    NodeId next_sibling = 0;
+    uint32_t listed = 0;     // children
   };
+  NodeId ListedChild(NodeId parent, FrameId frame) const;
+  NodeId AddNode(NodeId parent, FrameId frame);
 
   std::vector<std::string> strings_;
   std::vector<Function> functions_;
   std::vector<Frame> frames_;
   std::vector<Node> nodes_;
-  std::vector<Child> last_child_;  // of each node, the child asked for last
+  std::vector<Links> links_;  // of each node
   std::vector<Sample> samples_;
   absl::flat_hash_map<std::string, StringId> string_ids_;
   absl::flat_hash_map<std::tuple<StringId, StringId, int64_t>, FunctionId> function_ids_;
