@@ -241,10 +241,10 @@ class Profile {
   // beyond the first kListed of a node by node_ids_. 0: none.
   static constexpr uint32_t kListed = 6;
   struct Links {
-    NodeId last_asked = 0;   // the child asked for last
-    NodeId newest = 0;       // the first of the children that are listed
+    NodeId last_asked = 0;  // the child asked for last
+    NodeId newest = 0;      // the first of the children that are listed
     NodeId next_sibling = 0;
-    uint32_t listed = 0;     // children
+    uint32_t listed = 0;  // children
   };
   NodeId ListedChild(NodeId parent, FrameId frame) const;
   NodeId AddNode(NodeId parent, FrameId frame);
