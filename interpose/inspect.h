@@ -51,6 +51,8 @@ typedef struct {
   int64_t allocated_blocks;
   int64_t freed_blocks;
   int64_t peak_bytes; /* highest net; may be set to the present net by its thread, to begin anew */
+  /* Freed between memtrace_pause() and memtrace_resume(), by resizing, too: in no other figure. */
+  int64_t paused_bytes;
 } memtrace_meter;
 
 /* Counts this thread's events from now on, and gives the place where: it stays valid, and for this

@@ -240,6 +240,10 @@ bool IsTracking() { return g_tracking.load(std::memory_order_relaxed); }
 
 void MeterAlloc(Thread* t, uint64_t allocated) {
   Meter& m = t->meter;
+  if (t->pauses != 0) {
+    m.paused_bytes -= static_cast<int64_t>(allocated);
+    return;
+  }
   m.allocated_blocks++;
   m.allocated_bytes += static_cast<int64_t>(allocated);
   const int64_t net = m.allocated_bytes - m.freed_bytes;
@@ -247,8 +251,13 @@ void MeterAlloc(Thread* t, uint64_t allocated) {
 }
 
 void MeterFree(Thread* t, uint64_t freed) {
-  t->meter.freed_blocks++;
-  t->meter.freed_bytes += static_cast<int64_t>(freed);
+  Meter& m = t->meter;
+  if (t->pauses != 0) {
+    m.paused_bytes += static_cast<int64_t>(freed);
+    return;
+  }
+  m.freed_blocks++;
+  m.freed_bytes += static_cast<int64_t>(freed);
 }
 
 // A block of ours is in the new one's way though it was never seen freed (freed by code that does

@@ -89,6 +89,7 @@ struct Meter {
   int64_t allocated_blocks;
   int64_t freed_blocks;
   int64_t peak_bytes;
+  int64_t paused_bytes;
 };
 
 struct Thread {

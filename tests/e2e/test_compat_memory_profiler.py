@@ -106,6 +106,20 @@ def f():
         "f",
         {1: 1000033, 2: 1033, 3: 0},
     ),
+    "names that only the cache keeps, before each line": (
+        """
+n = lambda: None
+def f():
+    a = [0] * 1000
+    for i in range(40):
+        c = i; [hasattr(n, "name%d" % (j + i * 50)) for j in range(50)]
+        b = a
+        d = b
+    return a
+""",
+        "f",
+        {4: 0, 5: 0, 6: 0},
+    ),
     "names that come and go": (
         """
 def f():

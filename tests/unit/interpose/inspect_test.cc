@@ -93,6 +93,7 @@ class Model {
       EXPECT_EQ(meter_->allocated_blocks, expected_.allocated_blocks);
       EXPECT_EQ(meter_->freed_blocks, expected_.freed_blocks);
       EXPECT_EQ(meter_->peak_bytes, expected_.peak_bytes);
+      EXPECT_EQ(meter_->paused_bytes, expected_.paused_bytes);
     }
     EXPECT_EQ(Lost(), 0u);
   }
@@ -127,13 +128,22 @@ class Model {
     return random % 4 == 0 ? random / 4 % 40 : random / 4 % 5000;
   }
 
+  // A paused thread allocates by resizing alone.
   void CountAlloc(uint64_t bytes) {
+    if (paused_ != 0) {
+      expected_.paused_bytes -= static_cast<int64_t>(bytes);
+      return;
+    }
     expected_.allocated_blocks++;
     expected_.allocated_bytes += static_cast<int64_t>(bytes);
     const int64_t net = expected_.allocated_bytes - expected_.freed_bytes;
     expected_.peak_bytes = std::max(expected_.peak_bytes, net);
   }
   void CountFree(uint64_t bytes) {
+    if (paused_ != 0) {
+      expected_.paused_bytes += static_cast<int64_t>(bytes);
+      return;
+    }
     expected_.freed_blocks++;
     expected_.freed_bytes += static_cast<int64_t>(bytes);
   }

@@ -41,6 +41,7 @@ class Meter(Structure):
         ("allocated_blocks", c_int64),
         ("freed_blocks", c_int64),
         ("peak_bytes", c_int64),
+        ("paused_bytes", c_int64),
     ]
 
 

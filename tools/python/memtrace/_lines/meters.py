@@ -1,7 +1,8 @@
 """Where a thread's bytes are read: of the library's meter, or of another measure of memory.
 
-A view has allocated bytes in [0], freed bytes in [1] and the peak of their difference in [4], as in
-memtrace_meter. What is not the library's has its measure in [0] and never frees.
+A view has allocated bytes in [0], freed bytes in [1], the peak of their difference in [4], and in [5]
+what was freed while the thread was paused, as in memtrace_meter. What is not the library's has its
+measure in [0] and never frees.
 """
 
 import ctypes
@@ -30,7 +31,7 @@ class HeapMeters:
         if not meter:
             raise RuntimeError("memtrace does not trace this process")
         address = ctypes.addressof(meter.contents)
-        return memoryview((ctypes.c_int64 * 5).from_address(address)).cast("B").cast("q")
+        return memoryview((ctypes.c_int64 * 6).from_address(address)).cast("B").cast("q")
 
     def stop(self):
         self._functions.meter_stop()
@@ -44,7 +45,7 @@ class _Measured:
         self._peak = 0
 
     def __getitem__(self, index):
-        if index == 1:
+        if index in (1, 5):
             return 0
         now = self._measure()
         if index == 4:

@@ -139,7 +139,7 @@ class MonitoringSource:
                 end_line(state, act, now, argument)
             else:
                 grown = now - act.start
-                high = act.base + now
+                high = act.base + now - view[5]
                 for record in act.records:
                     record[NET] += grown
                     if high > record[HIGH]:
@@ -147,7 +147,6 @@ class MonitoringSource:
             records = act.known.get(number)
             if records is None:
                 records = records_of(state, act, number)
-                now += state.freed
             for record in records:
                 record[HITS] += 1
             act.records = records

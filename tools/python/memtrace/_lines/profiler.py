@@ -111,7 +111,6 @@ class Profiler:
     def on(self):
         """Records this thread's lines."""
         self.engine.recorder.meters.pause()
-        self.engine.recorder.own_begin()
         depth = getattr(self._threads, "depth", 0)
         self._threads.depth = depth + 1
         if not depth:
@@ -121,17 +120,16 @@ class Profiler:
             self.hold()
             self.engine.recorder.enter_profiler(self)
             self.engine.source.enter_thread()
-        self.engine.recorder.own_end()
+        self.engine.recorder.meters.resume()
 
     def off(self):
         self.engine.recorder.meters.pause()
-        self.engine.recorder.own_begin()
         self._threads.depth -= 1
         if not self._threads.depth:
             self.engine.source.leave_thread()
             self.engine.recorder.leave_profiler(self)
             self.release()
-        self.engine.recorder.own_end()
+        self.engine.recorder.meters.resume()
 
 
 def wrap(function, begin, end):

@@ -8,7 +8,8 @@ left out. A suspended generator or coroutine is not on the stack.
 What is called again by itself (recursion, a comprehension on its own line) is counted once for a
 line, in its outermost call.
 
-Everything here runs while the thread is paused: its own allocations are not recorded.
+Everything here runs while the thread is paused: its own allocations are not recorded, and what it
+frees (the garbage collector may run in here) is in no meter's net.
 """
 
 import threading
@@ -48,8 +49,6 @@ class ThreadState:
         self.profilers = []
         self.known = {}
         self.metering = 0
-        self.before_own = []
-        self.freed = 0
 
 
 class Recorder:
@@ -68,26 +67,6 @@ class Recorder:
         except AttributeError:
             state = self._local.state = ThreadState(self.meters)
             return state
-
-    def own_begin(self):
-        """Our own work follows, in the middle of the program's lines; nests.
-
-        The caller has paused the meters: in 3.11 this call's own frame is an object, which ends in
-        here, and must not have been recorded. own_end() resumes them.
-        """
-        state = self.thread()
-        view = state.view
-        state.before_own.append(view[0] - view[1] if state.metering else None)
-
-    def own_end(self):
-        """What was freed meanwhile (a stream's buffer, say) is no line's."""
-        state = self.thread()
-        before = state.before_own.pop()
-        if before is not None and state.metering:
-            freed = state.view[0] - state.view[1] - before
-            for act in state.stack:
-                act.start += freed
-        self.meters.resume()
 
     def enter_profiler(self, profiler):
         """This profiler is on in the calling thread; pairs with leave_profiler."""
@@ -129,14 +108,14 @@ class Recorder:
         if not state.metering:  # a thread that no profiler has been turned on in
             self._start_meter(state)
             now = state.view[0] - state.view[1]
-        before = state.view[0] - state.view[1]
+        view = state.view
         if self.detailed and state.top is not None:
-            state.top.inner_peak = max(state.top.inner_peak, state.view[4])
+            state.top.inner_peak = max(state.top.inner_peak, view[4])
         act = Activation()
         act.code = code
         act.tables, act.known = self._known(state, code)
         total = self.meters.total()
-        act.base = total - now
+        act.base = total - now + view[5]
         act.repeated = any(table in outer.tables for outer in state.stack for table in act.tables)
         act.records = ()
         act.high = now
@@ -146,12 +125,7 @@ class Recorder:
             self._count_call(state, act, code, total)
         else:
             act.records = self.records(state, act, line)
-            before += state.freed
-            now += state.freed
-        freed = state.view[0] - state.view[1] - before
-        for outer in state.stack[:-1]:
-            outer.start += freed
-        self.start_line(state, act, now + freed)
+        self.start_line(state, act, now)
 
     def _count_call(self, state, act, code, total):
         for table in act.tables:
@@ -165,15 +139,9 @@ class Recorder:
                 record[HIGH] = total
 
     def records(self, state, act, line):
-        """This line's records, one for each table.
-
-        Making them may start the garbage collector: state.freed is what that changed, which is not
-        the line's.
-        """
+        """This line's records, one for each table."""
         records = act.known.get(line)
-        state.freed = 0
         if records is None:
-            before = state.view[0] - state.view[1]
             line += 0  # an integer of our own: the event's was recorded and must go with it
             records = []
             for table in act.tables:
@@ -183,9 +151,6 @@ class Recorder:
                     record = lines[line] = new_record()
                 records.append(record)
             act.known[line] = records
-            state.freed = state.view[0] - state.view[1] - before
-            for outer in state.stack[:-1]:
-                outer.start += state.freed
         return records
 
     def start_line(self, state, act, now):
@@ -200,7 +165,7 @@ class Recorder:
     def end_line(self, state, act, now, argument):
         """Adds what happened since the line began; `argument`: bytes of the event's own integer."""
         grown = now - act.start
-        absolute = act.base + now
+        absolute = act.base + now - state.view[5]
         detailed = self.detailed
         if detailed:
             allocated, peak, elapsed = self._details(state, act, now, argument)

@@ -94,7 +94,7 @@ def _handlers(recorder):
             end_line(state, act, now, 0)
         else:
             grown = now - act.start
-            high = act.base + now
+            high = act.base + now - view[5]
             for record in act.records:
                 record[NET] += grown
                 if high > record[HIGH]:
@@ -103,7 +103,6 @@ def _handlers(recorder):
         records = act.known.get(number)
         if records is None:
             records = records_of(state, act, number)
-            now += state.freed
         for record in records:
             record[HITS] += 1
         act.records = records

@@ -215,20 +215,18 @@ def profile(func=None, stream=None, precision=1, backend="memtrace"):
 
     def begin():
         recorder.meters.pause()
-        recorder.own_begin()
         try:
             prof = LineProfiler(backend=backend)
             prof.add_function(func)
             return prof
         finally:
-            recorder.own_end()
+            recorder.meters.resume()
 
     def end(prof):
         recorder.meters.pause()
-        recorder.own_begin()
         try:
             show_results(prof, stream=stream, precision=precision)
         finally:
-            recorder.own_end()
+            recorder.meters.resume()
 
     return profiler.wrap(func, begin, end)
