@@ -46,6 +46,11 @@ def the_one(pythons):
 
 
 @pytest.fixture(scope="module")
+def version(pythons):
+    return the_one(pythons).version[:2]
+
+
+@pytest.fixture(scope="module")
 def interpreter(pythons):
     """Path of an interpreter with the articles' packages, and without memory_profiler."""
     return venvs.python_with(the_one(pythons), PACKAGES)
@@ -200,17 +205,19 @@ def test_my_func_by_lines(session, interpreter):
     check_my_func(tables(said.stdout, source)[0])
 
 
-def test_memory_intensive_function(session, interpreter):
+def test_memory_intensive_function(session, interpreter, version):
     told, _ = table_of(session, interpreter, "memory_intensive.py")
     rows = told["data.append([0] * 100)"]
     assert rows.hits == 100000 and told["for i in range(100000):"].hits == 100001
     assert told["for i in range(100000):"].bytes in range(0, 2 * 32 + 1)  # an integer or two
-    # Python keeps up to 80 lists that are done with for the next ones.
+    # Python keeps up to 80 lists that are done with for the next ones: taken from there, or left there.
     table = 8 * capacity(100000)
     # And 72 bytes for a function with a loop on one line, at the first turn of any loop, in 3.12.
     spare = 100000 * (LIST + 800) + table - rows.bytes
-    assert 0 in (spare % LIST, (spare + 72) % LIST) and -72 <= spare <= 80 * LIST
-    assert told["processed = [sum(row) for row in data]"].bytes - table in (0, LIST)
+    assert 0 in (spare % LIST, (spare + 72) % LIST) and -72 - LIST <= spare <= 80 * LIST
+    # Below 3.12 a comprehension is a function, of whose first call something is kept.
+    kept = told["processed = [sum(row) for row in data]"].bytes - table
+    assert kept in (0, LIST) if version >= (3, 12) else 0 <= kept < 512
     spare = told["del data"].bytes + 100000 * (LIST + 800) + LIST + table
     assert spare % LIST == 0 and 0 <= spare <= 80 * LIST
 
@@ -246,7 +253,7 @@ def test_data_processing(session, interpreter):
         same(rounded, table)
         columns = [table[f'"{name}": np.random.randn(1000000),'].bytes for name in "ABC"]
         assert all(size - 8 * 10**6 in ARRAY for size in columns), columns
-        assert 0 <= table["df = pd.DataFrame("].bytes < 2 * SMALL
+        assert 0 <= table["df = pd.DataFrame("].bytes < 8 * SMALL
     first, second = told
     for line in COPIES:
         assert 0 < first[line].bytes - 24 * 10**6 < SMALL, line
@@ -254,7 +261,7 @@ def test_data_processing(session, interpreter):
         first['result = df_copy1["A"] + df_copy2["B"] + df_copy3["C"]'],
         second['result = df["A"] + df["B"] + df["C"]'],
     ]
-    assert all(0 < row.bytes - 8 * 10**6 < 2 * SMALL for row in sums)
+    assert all(0 < row.bytes - 8 * 10**6 < 8 * SMALL for row in sums)
 
 
 def test_train_model(session, interpreter):
@@ -275,15 +282,17 @@ def test_train_model(session, interpreter):
     assert told["return model, accuracy"].bytes == 0
 
 
-def test_with_line_profiler(session, interpreter):
-    """A second profiler measures the time of the same function."""
+def test_with_line_profiler(session, interpreter, version):
+    """A second profiler measures the time of the same function; below 3.12 it has no events while the
+    first is on, as with memory_profiler."""
+    line = r"result = function\(" if version >= (3, 12) else r"end\(profiler\)"
     source = put(session, "comprehensive_analysis.py")
     plain, full = both(session, interpreter, "comprehensive_analysis.py")
     for text in (plain, full):
         assert text.startswith("=== Memory ===\nFilename: ")
         assert "\n=== Time ===\nFilename: " in text
         timed = text.partition("Timer unit: ")[2]
-        assert re.search(r"^ +\d+ +1 +[\d.e+]+ +[\d.e+]+ +\d+\.\d +.* = function\(", timed, re.M)
+        assert re.search(rf"^ +\d+ +1 +[\d.e+]+ +[\d.e+]+ +\d+\.\d +{line}", timed, re.M)
     rounded = tables(plain.partition("Timer unit")[0], source)
     told = tables(full.partition("Timer unit")[0], exact(source))
     assert len(rounded) == len(told) == 2

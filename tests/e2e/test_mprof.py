@@ -135,7 +135,9 @@ def test_marks_of_all_sorts_of_functions(session, pythons):
         ("__main__.recursive", 0),
     ]
     _, before, _, after, _, _ = told.marks[-2]
-    assert after - before == MIB - 10
+    # From 3.9 on, `with` lets go of the method that ends it, 64 bytes, before that is called.
+    method = 64 if pythons[0].version >= (3, 9) else 0
+    assert after - before == MIB - 10 - method
 
 
 ARTICLE = """
@@ -365,8 +367,8 @@ def test_attach(session, pythons):
     assert told.command == f"{pythons[-1]} main.py"
     before = told.samples[0][1]
     after = between(told.samples, grown + 0.1, let_go)
-    # The line that was read, and the time that was printed: a few small blocks.
-    assert 0 <= after - before - (20 << 20) - BYTEARRAY < 4096
+    # The line that was read, and the time that was printed: a few small blocks, come and gone.
+    assert abs(after - before - (20 << 20) - BYTEARRAY) < 4096
 
 
 def test_attach_to_what_is_not_traced(session, pythons):
