@@ -28,13 +28,22 @@ class _Holders:
         holders = [one for one in gc.get_referrers(thing) if not isinstance(one, _FRAMES)]
         if not gc.is_tracked(thing):
             self._unlisted = self._unlisted or _unlisted()
-            holders += [one for one in self._unlisted if _refers(one, thing)]
+            holders += _those_of(self._unlisted, thing)
         return [one for one in holders if one is not self.__dict__ and one is not self._unlisted]
 
 
 def _unlisted():
     everything = _graph.everything()
     return [one for one in everything if type(one) in (dict, tuple) and not gc.is_tracked(one)]
+
+
+def _those_of(candidates, thing):
+    """Not a comprehension: below 3.12 that puts `thing` into a cell, which refers to it, too."""
+    found = []
+    for one in candidates:
+        if _refers(one, thing):
+            found.append(one)
+    return found
 
 
 def _refers(one, thing):
