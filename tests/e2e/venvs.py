@@ -4,17 +4,20 @@ The packages are the newest that the index offers for that interpreter. An inter
 none for is skipped by name; anything else that goes wrong is a failure.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
 
 import harness
 import pytest
 
 FOLDER = harness.BUILD_DIR / "tests" / "e2e" / "venvs"
 NONE_OFFERED = ("No matching distribution found", "Could not find a version that satisfies")
-PIP = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--only-binary=:all:"]
+INSTALL = ["install", "-q", "--disable-pip-version-check", "--only-binary=:all:"]
+PIP = "pip==24.3.1"  # runs under 3.8 to 3.13
 
 
 def _folder(python, packages):
@@ -39,6 +42,21 @@ def _command(argv, what):
     return None
 
 
+def _pip(python):
+    """A command: pip for an environment that has none of its own, which would take longer to make
+    than all that is installed in it."""
+    folder = FOLDER / "pip"
+    with open(FOLDER / "pip.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _command([sys.executable, "-m", "venv", folder], "making an environment for pip")
+            own = [folder / "bin" / "python", "-m", "pip", *INSTALL, PIP]
+            _command(own, f"installing {PIP}")
+            (folder / "complete").touch()
+    return [folder / "bin" / "python", "-m", "pip", "--python", python]
+
+
 def python_with(python, packages):
     """Path of an interpreter like `python` that has these packages; skips if there are none."""
     folder = _folder(python, packages)
@@ -47,8 +65,11 @@ def python_with(python, packages):
         return str(path)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder.parent, exist_ok=True)
-    _command([python, "-m", "venv", folder], f"making a virtual environment with {python}")
-    refused = _command([path, *PIP, *packages], f"installing {' '.join(packages)}")
+    _command(
+        [python, "-m", "venv", "--without-pip", folder],
+        f"making a virtual environment with {python}",
+    )
+    refused = _command([*_pip(path), *INSTALL, *packages], f"installing {' '.join(packages)}")
     if refused:
         pytest.skip(f"the index has nothing for CPython {python.name}: {refused}")
     (folder / "complete").touch()

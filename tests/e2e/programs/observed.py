@@ -6,6 +6,8 @@
 record of allocator events of the `mem` and `obj` domains: it leaves `raw` alone, and a block that an
 object takes over from a freelist stays where it was allocated.
 
+Modules that the environment variable IMPORTED_BEFORE names are imported before all that.
+
 Two READY lines are printed: before tracemalloc starts, and when the program has ended but all its
 objects are alive. At the first the test takes memtrace's figures of what came before, at the second
 those of the same moment as tracemalloc's. Then RESULT is written: live blocks and bytes by stack
@@ -103,6 +105,8 @@ with open(program) as source:
 namespace = {"__name__": "__main__", "__file__": program}
 sys.argv = [program]
 settings = Settings()
+for module in os.environ.get("IMPORTED_BEFORE", "").split():
+    __import__(module)
 
 os.write(1, b"READY\n")
 os.read(0, 1)
