@@ -1,7 +1,9 @@
 #include "tests/unit/interpose/support.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +34,7 @@ std::string ReadWhole(const std::string& path) {
 
 [[noreturn]] void Become(const std::string& test, const TemporaryFolder& folder,
                          const std::function<bool()>& prepare, const std::string& output) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that hangs must not outlive ctest's patience
   if (freopen(output.c_str(), "w", stdout) == nullptr) _exit(120);
   dup2(STDOUT_FILENO, STDERR_FILENO);
   setenv(kIsolated, "1", 1);
