@@ -185,6 +185,7 @@ def test_series_ends_with_the_process_and_with_ctrl_c(session, service, tmp_path
             said.append(taker.stderr.readline())
         return taker
 
+    service.turn()  # by then it is traced
     interrupted = start("a")
     interrupted.send_signal(2)
     assert interrupted.wait(timeout=TIME_LIMIT) == 0
