@@ -119,13 +119,18 @@ bool HoldsTable(uint64_t start, uint64_t end) {
   return false;
 }
 
+// Larger mappings are a sanitizer's shadow memory: 14 TB, whose part of the table takes seconds to
+// look through page by page.
+constexpr uint64_t kMostHeap = uint64_t{8} << 40;
+
 // A line of /proc/self/maps as a range where blocks may be; false: it is none.
 bool ParseRange(const char* line, uint64_t* start, uint64_t* end) {
   char* at;
   *start = strtoull(line, &at, 16);
   if (*at != '-') return false;
   *end = strtoull(at + 1, &at, 16);
-  return strncmp(at, " rw", 3) == 0 && *end <= kAddresses && !HoldsTable(*start, *end);
+  return strncmp(at, " rw", 3) == 0 && *end <= kAddresses && *end - *start <= kMostHeap &&
+         !HoldsTable(*start, *end);
 }
 
 }  // namespace
