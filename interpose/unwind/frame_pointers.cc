@@ -49,7 +49,8 @@ bool HasNoHoles(uintptr_t from, uintptr_t to) {
 
 // glibc keeps what describes a thread above its stack; above the first thread's lie the random
 // bytes that the kernel gives to each program. If everything from the stack pointer up to there is
-// mapped, the stack pointer is in the thread's own stack: others have a hole between.
+// mapped, the stack pointer is in the thread's own stack: others have a hole between. What
+// describes the first thread lies anywhere, among mappings that may end any time.
 struct OwnStack {
   uintptr_t low;  // known from here
   uintptr_t high;
@@ -72,8 +73,9 @@ bool FindFrom(uintptr_t sp, uintptr_t anchor) {
 bool OnOwnStack(uintptr_t sp) {
   if (sp >= t_own.low && sp < t_own.high) return true;
   if (t_own.skipped++ < t_own.failures) return false;
+  const bool first = os::ThreadId() == os::ProcessId();
   const auto thread = reinterpret_cast<uintptr_t>(__builtin_thread_pointer());
-  if (FindFrom(sp, thread) || FindFrom(sp, g_above_first)) return true;
+  if (FindFrom(sp, first ? g_above_first : thread)) return true;
   t_own.skipped = 0;
   t_own.failures = t_own.failures == 0 ? 1 : t_own.failures * 2;
   if (t_own.failures > kMostSkipped) t_own.failures = kMostSkipped;
