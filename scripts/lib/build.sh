@@ -15,7 +15,9 @@ test_sanitized() {
   say "the recorder's unit tests under $1"
   logged "cmake-$1" cmake --preset "$1" || die "cmake could not configure build/$1"
   logged "build-$1" cmake --build --preset "$1" --target interpose_test || die "the build failed"
-  logged "test-$1" "build/$1/interpose_test" --gtest_brief=1
+  logged "test-$1" "build/$1/interpose_test" --gtest_brief=1 && return
+  grep -E '^\[  FAILED  \] .*ms\)' "$logs/test-$1.log" >&2
+  return 1
 }
 
 # real_python COMMAND: the interpreter's own path; a pyenv shim is only a script that looks for it.
