@@ -408,8 +408,9 @@ def test_the_orders_article(session, pythons, way):
     large = [[line for line in out if re.search(r"\(\+\d{3,} KiB\)", line)] for out in printed]
     assert sum(int(re.search(r"\(\+(\d+)", line).group(1)) for line in large[0]) >= 781 + 390
     assert large[1] == large[0]
+    # Both print tenths of a megabyte, and may round to either side.
     current = [float(out[-2].split(": ")[1].split()[0]) for out in printed]
-    assert abs(current[1] - current[0]) < 0.15 and current[0] > 5
+    assert abs(round(10 * (current[1] - current[0]))) <= 1 and current[0] > 5
     # The process's own peak is another: pandas' parser alone has more, from malloc by itself.
     peak = [float(out[-1].split(": ")[1].split()[0]) for out in printed]
-    assert abs(peak[1] - peak[0]) < 0.15 and peak[0] > current[0] + 1
+    assert abs(round(10 * (peak[1] - peak[0]))) <= 1 and peak[0] > current[0] + 1

@@ -175,8 +175,8 @@ def test_timer(session, python):
         assert ready == 0 and number >= 4 and not alive
     samples = plain[1]
     assert len(samples) == plain[2]
-    # A few small blocks of the loop that waits, and of the thread.
-    assert abs((samples[-1] - samples[0]) * MIB - 30000033) < 65536
+    # Small blocks of the loop that waits, and of the thread, come; a few may go.
+    assert -1024 < (samples[-1] - samples[0]) * MIB - 30000033 < 65536
     assert isinstance(largest[1], float) and largest[1] >= samples[-1] - 0.5
     assert all(stamp > 1e9 for _, stamp in stamped[1])
 

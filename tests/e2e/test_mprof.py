@@ -367,8 +367,8 @@ def test_attach(session, pythons):
     assert told.command == f"{pythons[-1]} main.py"
     before = told.samples[0][1]
     after = between(told.samples, grown + 0.1, let_go)
-    # The line that was read, and the time that was printed: a few small blocks, come and gone.
-    assert abs(after - before - (20 << 20) - BYTEARRAY) < 4096
+    # The line that was read, and the time that was printed: small blocks come, a few may go.
+    assert -1024 < after - before - (20 << 20) - BYTEARRAY < 4096
 
 
 def test_attach_to_what_is_not_traced(session, pythons):
