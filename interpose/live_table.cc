@@ -29,20 +29,62 @@ T* ReserveOnce(std::atomic<T*>* place, size_t bytes) {
   return there;
 }
 
+// Threads that are making a shadow. A child that was forked meanwhile sees too many.
+std::atomic<int> g_making{0};
+
+struct Making {
+  Making() { g_making.fetch_add(1); }
+  ~Making() { g_making.fetch_sub(1); }
+};
+
+// Memory for a flat shadow, unless one is chosen meanwhile. nullptr: there is no room, and it was
+// not another thread's that was in the way.
+void* ReserveFlat(size_t bytes, const std::atomic<uintptr_t>& chosen) {
+  constexpr int kTries = 1000;
+  for (int i = 0; i < kTries && chosen.load(std::memory_order_acquire) == 0; i++) {
+    void* flat = os::Reserve(bytes);
+    if (flat != nullptr || g_making.load() == 1) return flat;
+    os::Yield();
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 bool Shadow::Init() {
-  constexpr size_t kBytes = sizeof(uint32_t) << kIndexBits;
-  if (MEMTRACE_FLAT_SHADOW && ReserveOnce(&flat_, kBytes) != nullptr) return true;
-  return ReserveOnce(&root_, sizeof(Branches) << kRootBits) != nullptr;
+  constexpr size_t kFlat = sizeof(uint32_t) << kIndexBits;
+  constexpr size_t kRoot = sizeof(Branches) << kRootBits;
+  uintptr_t chosen = chosen_.load(std::memory_order_acquire);
+  if (chosen == 0) {
+    const Making making;
+    void* flat = MEMTRACE_FLAT_SHADOW ? ReserveFlat(kFlat, chosen_) : nullptr;
+    void* fresh = flat != nullptr ? flat : os::Reserve(kRoot);
+    const uintptr_t mine = reinterpret_cast<uintptr_t>(fresh) | (flat != nullptr ? kIsFlat : 0);
+    if (chosen_.compare_exchange_strong(chosen, mine, std::memory_order_acq_rel)) {
+      chosen = mine;
+    } else if (fresh != nullptr) {
+      os::Release(fresh, flat != nullptr ? kFlat : kRoot);
+    }
+  }
+  if ((chosen & kIsFlat) != 0) {
+    flat_.store(reinterpret_cast<uint32_t*>(chosen - kIsFlat), std::memory_order_release);
+  }
+  return chosen != 0;
+}
+
+Shadow::Branches* Shadow::Root() const {
+  const uintptr_t chosen = chosen_.load(std::memory_order_acquire);
+  return (chosen & kIsFlat) == 0 ? reinterpret_cast<Branches*>(chosen) : nullptr;
 }
 
 uint32_t* Shadow::SlotSlow(uint64_t index) {
   const auto part = [index](int shift, int bits) {
     return index >> shift & ((uint64_t{1} << bits) - 1);
   };
-  Branches* root = root_.load(std::memory_order_acquire);
-  if (root == nullptr) return nullptr;
+  Branches* root = Root();
+  if (root == nullptr) {  // none is chosen, or another thread is just about to store flat_
+    return used() && Init() ? flat_.load(std::memory_order_acquire) + index : nullptr;
+  }
   Leaves* branch =
       ReserveOnce(&root[part(kLeafBits + kBranchBits, kRootBits)], sizeof(Leaves) << kBranchBits);
   if (branch == nullptr) return nullptr;
@@ -54,7 +96,7 @@ uint32_t* Shadow::SlotSlow(uint64_t index) {
 const uint32_t* Shadow::Leaf(uint64_t index, uint64_t* next) const {
   constexpr uint64_t kBranchWords = kLeafWords << kBranchBits;
   *next = (index / kBranchWords + 1) * kBranchWords;
-  Branches* root = root_.load(std::memory_order_acquire);
+  Branches* root = Root();
   Leaves* branch =
       root != nullptr ? root[index / kBranchWords].load(std::memory_order_acquire) : nullptr;
   if (branch == nullptr) return nullptr;

@@ -47,7 +47,7 @@ class Shadow {
  public:
   static constexpr int kIndexBits = 43;
 
-  // Flat where the address space allows.
+  // Flat where the address space allows. False: no memory. By any thread, and by several at once.
   bool Init();
   // The slot, made if need be; nullptr: refused.
   uint32_t* Slot(uint64_t index) {
@@ -56,7 +56,7 @@ class Shadow {
   }
   // The same if there is a flat array.
   uint32_t* flat() const { return flat_.load(std::memory_order_relaxed); }
-  bool used() const { return flat() != nullptr || root_.load() != nullptr; }
+  bool used() const { return flat() != nullptr || chosen_.load() != 0; }
 
   static constexpr uint64_t kLeafWords = 1u << 16;
   // The words from `index` on to the end of its leaf, if there is no flat array; nullptr: none were
@@ -72,9 +72,14 @@ class Shadow {
   static constexpr int kRootBits = kIndexBits - kBranchBits - kLeafBits;
 
   uint32_t* SlotSlow(uint64_t index);
+  Branches* Root() const;
+
+  // What is chosen is so for all threads: threads that begin at the same time may leave one another
+  // no room for a flat array, and a block that went into a tree is not looked for in one.
+  static constexpr uintptr_t kIsFlat = 1;
 
   std::atomic<uint32_t*> flat_{nullptr};
-  std::atomic<Branches*> root_{nullptr};
+  std::atomic<uintptr_t> chosen_{0};  // the tree's root; or, with kIsFlat, what flat_ is to be
 };
 
 class LiveTable {

@@ -2,7 +2,7 @@
 //
 // Other threads go on meanwhile: a block that is just being allocated or freed is there or not, and
 // its size may be half written (then it is as large as the address space at most). Only pages of
-// the table that exist are read.
+// the table that exist are read, and none for mappings of more than 8 TB.
 
 #ifndef MEMTRACE_INTERPOSE_LIVE_WALK_H_
 #define MEMTRACE_INTERPOSE_LIVE_WALK_H_

@@ -1,10 +1,13 @@
 #include "interpose/live_table.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <memory>
 #include <random>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -275,6 +278,42 @@ TEST(LiveTable, NothingIsThereBeforeItWasInitialised) {
   EXPECT_FALSE(fresh.Holds(At(kBase)));
   EXPECT_FALSE(fresh.Holds(At(kBase + 8)));
   EXPECT_FALSE(fresh.Put(At(kBase), 1, 1));
+}
+
+// All threads must agree on one shadow, also where one's flat array leaves no room for another's.
+TEST(Shadow, IsOneForAllThreadsThatBeginAtOnce) {
+  MEMTRACE_ISOLATED();
+  constexpr size_t kFlat = sizeof(uint32_t) << Shadow::kIndexBits;
+  constexpr uint32_t kThreads = 8, kWords = 100;
+  const auto map = [] {
+    return mmap(nullptr, kFlat, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  };
+  std::vector<void*> in_the_way;
+  for (void* p = map(); p != MAP_FAILED; p = map()) in_the_way.push_back(p);
+  const bool room = !in_the_way.empty() && !kThreadSanitizer;
+  if (!in_the_way.empty()) munmap(in_the_way.back(), kFlat);
+  for (int round = 0; round < 20; round++) {
+    auto shadow = std::make_unique<Shadow>();
+    std::atomic<uint32_t> ready{0};
+    std::vector<std::thread> threads;
+    for (uint32_t n = 0; n < kThreads; n++) {
+      threads.emplace_back([&, n] {
+        ready++;
+        while (ready != kThreads) {
+        }
+        ASSERT_TRUE(shadow->Init());
+        for (uint32_t i = 0; i < kWords; i++) *shadow->Slot(uint64_t{n} << 38 | i) = n + 1;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (uint32_t n = 0; n < kThreads; n++) {
+      for (uint32_t i = 0; i < kWords; i++) {
+        ASSERT_EQ(*shadow->Slot(uint64_t{n} << 38 | i), n + 1) << "round " << round;
+      }
+    }
+    EXPECT_EQ(shadow->flat() != nullptr, room) << "round " << round;
+    if (shadow->flat() != nullptr) munmap(shadow->flat(), kFlat);
+  }
 }
 
 }  // namespace
