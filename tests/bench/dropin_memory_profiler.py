@@ -1,11 +1,11 @@
 """What the drop-in for memory_profiler costs beside memory_profiler 0.61, in the same interpreter.
 
     measure(python, runs) -> [{"what", "theirs", "ours", "ratio", "target"}], seconds
-    dropin_memory_profiler.py PYTHON [RUNS [ITERATIONS]]
+    dropin_memory_profiler.py PYTHON [RUNS [ITERATIONS…]]
 
-`python` has memory_profiler installed. Both profile the same loop, of 50,000 iterations (costs are by
-iteration; a million take memory_profiler some five minutes); runs
-alternate, and the best of each counts. MEMTRACE_BUILD_DIR names the build tree.
+`python` has memory_profiler installed. Both profile the same loop; runs alternate, and the best of
+each counts. A million iterations, which take memory_profiler some five minutes, are run once.
+MEMTRACE_BUILD_DIR names the build tree.
 """
 
 import json
@@ -54,25 +54,27 @@ def _seconds(python, module, count, env):
     return float(seconds)
 
 
-def measure(python, runs=3, count=50000):
-    """One row: seconds of a profiled loop of `count` iterations."""
+def measure(python, runs=3, counts=(50000, 1000000)):
+    """A row for each number of iterations: seconds of the profiled loop."""
+    return [_row(python, 1 if count >= 1000000 else runs, count) for count in counts]
+
+
+def _row(python, runs, count):
     plain = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "PYTHONPATH")}
     traced = dict(plain, LD_PRELOAD=str(BUILD / "libmemtrace.so"), PYTHONPATH=str(BUILD / "python"))
     theirs, ours = [], []
     for _ in range(runs):
         ours.append(_seconds(python, "memtrace.compat.memory_profiler", count, traced))
         theirs.append(_seconds(python, "memory_profiler", count, plain))
-    return [
-        {
-            "what": "a profiled loop of {:,} iterations, seconds".format(count),
-            "theirs": min(theirs),
-            "ours": min(ours),
-            "ratio": min(ours) / min(theirs),
-            "target": TARGET,
-        }
-    ]
+    return {
+        "what": "a profiled loop of {:,} iterations, seconds".format(count),
+        "theirs": min(theirs),
+        "ours": min(ours),
+        "ratio": min(ours) / min(theirs),
+        "target": TARGET,
+    }
 
 
 if __name__ == "__main__":
-    numbers = [int(argument) for argument in sys.argv[2:]]
-    print(json.dumps(measure(sys.argv[1], *numbers), indent=1))
+    runs, *counts = [int(argument) for argument in sys.argv[2:]] or [3]
+    print(json.dumps(measure(sys.argv[1], runs, *([counts] if counts else [])), indent=1))
