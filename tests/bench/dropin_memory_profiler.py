@@ -4,7 +4,7 @@
     dropin_memory_profiler.py PYTHON [RUNS [ITERATIONS…]]
 
 `python` has memory_profiler installed. Both profile the same loop; runs alternate, and the best of
-each counts. A million iterations, which take memory_profiler some five minutes, are run once.
+each counts. A million iterations, which take memory_profiler minutes, are run once.
 MEMTRACE_BUILD_DIR names the build tree.
 """
 
