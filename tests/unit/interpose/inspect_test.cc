@@ -348,6 +348,45 @@ TEST(Inspect, WhatIsTrackedHasAPeakOfItsOwn) {
   EXPECT_EQ(tracked().first, 5600);
 }
 
+TEST(Inspect, WhatIsTrackedIsTheSumOfAllThreads) {
+  MEMTRACE_ISOLATED();
+  constexpr int kThreads = 6, kRounds = 200, kBlocks = 20;
+  ASSERT_EQ(memtrace_track(memtrace_new_generation()), 0);
+  std::vector<std::thread> threads;
+  std::atomic<int> ready{0}, running{kThreads};
+  for (int n = 0; n < kThreads; ++n) {
+    threads.emplace_back([&ready, &running, n] {
+      MadeUpHeap heap(n + 1);
+      for (++ready; ready != kThreads;) {
+      }
+      std::vector<void*> blocks(kBlocks);
+      for (int round = 0; round < kRounds; ++round) {
+        for (int i = 0; i < kBlocks; ++i) {
+          const Domain domain = i % 2 == 0 ? Domain::kPythonObj : Domain::kMalloc;
+          blocks[i] = heap.Take(0);
+          RecordedAlloc(100, domain, 0x1000 + i * 16, [&] { return blocks[i]; });
+        }
+        for (int i = round + 1 < kRounds ? 0 : kBlocks / 2; i < kBlocks; ++i) {
+          RecordedFree(blocks[i]);
+          heap.Give(blocks[i]);
+        }
+      }
+      --running;
+    });
+  }
+  // Of each thread half of its blocks at most, and in the end a quarter.
+  constexpr int64_t kMost = kThreads * kBlocks / 2 * 100;
+  int64_t current = 0, peak = 0;
+  while (running != 0) {
+    ASSERT_EQ(memtrace_tracked_bytes(&current, &peak), 0);
+    ASSERT_TRUE(0 <= current && current <= peak && peak <= kMost) << current << ", " << peak;
+  }
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_EQ(memtrace_tracked_bytes(&current, &peak), 0);
+  EXPECT_EQ(current, kMost / 2);
+  EXPECT_TRUE(current < peak && peak <= kMost) << peak;
+}
+
 TEST(Inspect, SaysWhenNothingIsTraced) {
   int64_t count = 0, a, b, c;
   EXPECT_EQ(memtrace_live_groups(0, 0, &count), nullptr);
