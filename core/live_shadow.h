@@ -12,14 +12,14 @@
 namespace memtrace {
 
 // Addresses of the flat arrays of 32-bit words; 0: there is none. Where address space is scarce
-// there is a tree instead, which is not read from outside.
+// there is a tree instead, which is not read from outside; what is chosen is the keeper's own.
 struct LiveShadows {
   uint64_t coarse;
-  uint64_t coarse_tree;
+  uint64_t coarse_chosen;
   uint64_t fine;
-  uint64_t fine_tree;
+  uint64_t fine_chosen;
   uint64_t odd;
-  uint64_t odd_tree;
+  uint64_t odd_chosen;
 };
 
 // Bits of a word: site << 8 | half << 7 | size code.
