@@ -20,14 +20,13 @@ from snapshot_file import PYTHON_MEM, PYTHON_OBJ, SnapshotFile
 from venvs import python_with
 from witness import PYTHON_DOMAINS, Witnessed, by_innermost, source, sums_by_key
 
-SQLGLOT = ("sqlglot",)
-DJANGO = ("Django",)
+PURE = ("sqlglot", "Django")
 COMPILED = ("pandas", "scikit-learn")
 PROGRAMS = {
     "json_records": (),
     "compile_all": (),
-    "sqlglot_transpile": SQLGLOT,
-    "django_render": DJANGO,
+    "sqlglot_transpile": PURE,
+    "django_render": PURE,
     "pandas_orders": COMPILED,
     "forest": COMPILED,
 }

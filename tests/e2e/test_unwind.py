@@ -14,7 +14,7 @@ import harness
 import pytest
 from harness import differences, plain_name, program
 from snapshot_file import SnapshotFile
-from test_oracle import COMPILED, SQLGLOT, is_chosen
+from test_oracle import COMPILED, PURE, is_chosen
 from venvs import python_with
 
 SOURCES = harness.PROGRAMS / "unwind"
@@ -206,7 +206,7 @@ WORKLOADS = {
     "orders.py": {},
     "forest.py": {"6000": "300", "n_estimators=60": "n_estimators=4"},
 }
-PACKAGES = {"sqlg.py": SQLGLOT, "orders.py": COMPILED, "forest.py": COMPILED}
+PACKAGES = {"sqlg.py": PURE, "orders.py": COMPILED, "forest.py": COMPILED}
 
 
 def small_workload(name, folder):
